@@ -1,0 +1,185 @@
+"""Every error this site shows.
+
+ChatError
+├── InvalidInput 422
+│   ├── BadRequest 400
+│   └── TooLarge 413
+├── NotFound 404
+├── Conflict 409
+│   ├── AnswerRunning
+│   └── KeyReused
+├── LimitExceeded 429        ours, before the model is called
+├── LimiterDown 503
+├── ShuttingDown 503
+├── StorageDown 503
+└── UpstreamError            the provider's
+    ├── UpstreamUnreachable  refused, DNS, cut before a byte
+    ├── UpstreamTimeout      no first token, or silence
+    ├── UpstreamBusy         its 429, 5xx
+    ├── UpstreamQuota        its account has no credit left
+    ├── UpstreamMisconfigured wrong key, unknown model
+    ├── UpstreamTooLong      context length
+    ├── UpstreamRejected     any other 4xx
+    ├── UpstreamBroken       not the wire format, cut mid-answer, error event
+    └── UpstreamEmpty        ended in order, without a word
+
+`message` is always a sentence of ours that is safe to show. Nothing of the
+provider's wording may enter it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class ChatError(Exception):
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "error"
+    sentence: ClassVar[str | Promise] = _("Something went wrong.")
+
+    def __init__(self, message: str | Promise | None = None, *, retry_after: int | None = None) -> None:
+        self.message = str(message if message is not None else self.sentence)
+        self.retry_after = retry_after
+        super().__init__(self.message)
+
+
+class InvalidInput(ChatError):
+    status = 422
+    code = "invalid"
+    sentence = _("That could not be read.")
+
+
+class BadRequest(InvalidInput):
+    status = 400
+    code = "bad-request"
+    sentence = _("Bad request.")
+
+
+class TooLarge(InvalidInput):
+    status = 413
+    code = "too-large"
+    sentence = _("The request is too large.")
+
+
+class NotFound(ChatError):
+    status = 404
+    code = "not-found"
+    sentence = _("Not found.")
+
+
+class Conflict(ChatError):
+    status = 409
+    code = "conflict"
+    sentence = _("That is not possible right now.")
+
+
+class AnswerRunning(Conflict):
+    code = "answer-running"
+    sentence = _("Wait for the answer or stop it.")
+
+
+class KeyReused(Conflict):
+    code = "key-reused"
+    sentence = _("This message was already sent with another text. Reload the page.")
+
+
+class LimitExceeded(ChatError):
+    """Refused by our limiter; nothing was consumed.
+
+    `violations` are the rules that refused, each with its own wait. `retry_after`
+    is None when waiting does not help (the request is larger than the limit, or
+    the limit is zero).
+    """
+
+    status = 429
+    code = "limit-exceeded"
+    sentence = _("You have reached a limit.")
+
+    def __init__(
+        self,
+        message: str | Promise | None = None,
+        *,
+        retry_after: int | None = None,
+        violations: Sequence[object] = (),
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.violations = tuple(violations)
+
+
+class LimiterDown(ChatError):
+    status = 503
+    code = "temporary-reduced-capacity"
+    sentence = _("Limits cannot be checked right now. Try again in a moment.")
+
+
+class ShuttingDown(ChatError):
+    status = 503
+    code = "restarting"
+    sentence = _("The site is restarting. Try again in a moment.")
+
+
+class StorageDown(ChatError):
+    status = 503
+    code = "storage-down"
+    sentence = _("Your message could not be saved. Try again in a moment.")
+
+
+class UpstreamError(ChatError):
+    status = 502
+    code = "upstream-error"
+    sentence = _("The model service had a problem. Your message is saved.")
+    tell_admin: ClassVar[bool] = False
+
+
+class UpstreamUnreachable(UpstreamError):
+    code = "upstream-unreachable"
+    sentence = _("The model service cannot be reached. Your message is saved.")
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    code = "upstream-timeout"
+    sentence = _("The model service did not answer in time. Your message is saved.")
+
+
+class UpstreamBusy(UpstreamError):
+    status = 503
+    code = "upstream-busy"
+    sentence = _("The model service is busy. Try again in a moment.")
+
+
+class UpstreamQuota(UpstreamError):
+    status = 503
+    code = "upstream-quota"
+    sentence = _("The model service has no capacity left for this site. The administrator has been told.")
+    tell_admin = True
+
+
+class UpstreamMisconfigured(UpstreamError):
+    code = "upstream-misconfigured"
+    sentence = _("The service is not set up correctly. The administrator has been told.")
+    tell_admin = True
+
+
+class UpstreamTooLong(UpstreamError):
+    code = "context-too-long"
+    sentence = _("This conversation is too long for the model. Start a new one.")
+
+
+class UpstreamRejected(UpstreamError):
+    code = "upstream-rejected"
+    sentence = _("The model service did not accept this message.")
+
+
+class UpstreamBroken(UpstreamError):
+    code = "upstream-broken"
+    sentence = _("The connection to the model service broke off.")
+
+
+class UpstreamEmpty(UpstreamError):
+    code = "upstream-empty"
+    sentence = _("The model returned an empty answer.")

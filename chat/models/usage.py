@@ -1,0 +1,185 @@
+"""What models cost, and who used what."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class ChatModelQuerySet(models.QuerySet["ChatModel"]):
+    def allowed_to(self, user) -> ChatModelQuerySet:
+        """Enabled models that name no group, or one of the person's."""
+        mine = user.groups.values("pk")
+        return self.filter(enabled=True).filter(Q(groups=None) | Q(groups__in=mine)).distinct()
+
+
+class ChatModel(models.Model):
+    """A model people may pick. `name` is what the provider calls it."""
+
+    name = models.CharField(_("name"), max_length=128, unique=True)
+    label = models.CharField(_("label"), max_length=128, blank=True)
+    context_window = models.PositiveIntegerField(_("context window (tokens)"), null=True, blank=True)
+    max_output = models.PositiveIntegerField(_("output cap (tokens)"), null=True, blank=True)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    is_default = models.BooleanField(_("default"), default=False)
+    groups: models.ManyToManyField[Group, ChatModel] = models.ManyToManyField(
+        Group, blank=True, related_name="chat_models", verbose_name=_("only for groups")
+    )
+
+    objects = ChatModelQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("model")
+        verbose_name_plural = _("models")
+        ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("is_default",), condition=models.Q(is_default=True), name="model_one_default"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.label or self.name
+
+
+class ModelPrice(models.Model):
+    """Micro-dollars per million tokens, from a date on. 0 is free; no row is unknown.
+
+    `cached` null means that cached prompt tokens cost as much as others.
+    """
+
+    model = models.ForeignKey(ChatModel, on_delete=models.CASCADE, related_name="prices", verbose_name=_("model"))
+    valid_from = models.DateTimeField(_("valid from"), default=timezone.now)
+    prompt = models.PositiveBigIntegerField(_("prompt"))
+    cached = models.PositiveBigIntegerField(_("cached prompt"), null=True, blank=True)
+    completion = models.PositiveBigIntegerField(_("completion"))
+
+    class Meta:
+        verbose_name = _("price")
+        verbose_name_plural = _("prices")
+        ordering = ("model", "-valid_from")
+        constraints = (models.UniqueConstraint(fields=("model", "valid_from"), name="price_model_from"),)
+
+    def __str__(self) -> str:
+        return f"{self.prompt / 1e6:g} / {self.completion / 1e6:g} USD per million"
+
+    def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> int:
+        """Micro-dollars, rounded up: a fraction is never given away."""
+        cached_price = self.prompt if self.cached is None else self.cached
+        fresh = prompt_tokens - cached_tokens
+        total = fresh * self.prompt + cached_tokens * cached_price + completion_tokens * self.completion
+        return -(-total // 1_000_000)
+
+
+class UsageRecord(models.Model):
+    """One generation's line in the books. Holds no text and outlives what it describes.
+
+    Amounts are micro-dollars; `cost` is null where no price was known.
+    """
+
+    message_id = models.UUIDField(unique=True, editable=False)
+    conversation_id = models.UUIDField(db_index=True, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="usage_records",
+        verbose_name=_("user"),
+    )
+    model = models.CharField(_("model"), max_length=128)
+    status = models.CharField(_("status"), max_length=16)
+    reason = models.CharField(_("reason"), max_length=40, blank=True)
+    prompt_tokens = models.PositiveBigIntegerField(_("prompt tokens"), default=0)
+    cached_tokens = models.PositiveBigIntegerField(_("cached tokens"), default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(_("reasoning tokens"), default=0)
+    completion_tokens = models.PositiveBigIntegerField(_("completion tokens"), default=0)
+    reserved_tokens = models.PositiveBigIntegerField(_("reserved tokens"), default=0)
+    reserved_cost = models.PositiveBigIntegerField(_("reserved cost"), default=0)
+    cost = models.PositiveBigIntegerField(_("cost (micro-dollars)"), null=True)
+    exact = models.BooleanField(_("exact"), default=True)
+    first_token_ms = models.PositiveIntegerField(_("first token (ms)"), null=True)
+    duration_ms = models.PositiveIntegerField(_("duration (ms)"), null=True)
+    upstream_request_id = models.CharField(_("provider's request id"), max_length=128, blank=True)
+    created_at = models.DateTimeField(_("time"), default=timezone.now)
+    day = models.DateField(_("day"))
+
+    class Meta:
+        verbose_name = _("usage record")
+        verbose_name_plural = _("usage ledger")
+        ordering = ("-created_at",)
+        indexes = (
+            models.Index(fields=("-created_at",), name="usage_created"),
+            models.Index(fields=("user", "day"), name="usage_user_day"),
+            models.Index(fields=("day",), name="usage_day"),
+        )
+
+    def __str__(self) -> str:
+        return str(self.message_id)
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+class DailyUsage(models.Model):
+    """Roll-up of the ledger: one row per person, model and day of the site's time zone.
+
+    `first_token_buckets` counts answers by time to first token, see `FIRST_TOKEN_BOUNDS_MS`.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="daily_usage",
+        verbose_name=_("user"),
+    )
+    model = models.CharField(_("model"), max_length=128)
+    day = models.DateField(_("day"), db_index=True)
+    requests = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    stopped = models.PositiveIntegerField(default=0)
+    refusals = models.PositiveIntegerField(default=0)
+    estimated = models.PositiveIntegerField(default=0)
+    prompt_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0)
+    completion_tokens = models.PositiveBigIntegerField(default=0)
+    cost = models.PositiveBigIntegerField(default=0)
+    first_token_buckets = models.JSONField(default=list)
+
+    class Meta:
+        verbose_name = _("daily usage")
+        verbose_name_plural = _("daily usage")
+        constraints = (models.UniqueConstraint(fields=("user", "model", "day"), name="daily_user_model_day"),)
+        indexes = (models.Index(fields=("day", "user"), name="daily_day_user"),)
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.model}"
+
+
+FIRST_TOKEN_BOUNDS_MS: tuple[int, ...] = (
+    100,
+    200,
+    300,
+    500,
+    750,
+    1000,
+    1500,
+    2000,
+    3000,
+    5000,
+    10_000,
+    30_000,
+)
+
+
+def site_day(moment: dt.datetime | None = None) -> dt.date:
+    """The day in the site's time zone."""
+    return timezone.localdate(moment)

@@ -1,0 +1,177 @@
+"""Reads settings from the environment and `.env`; a wrong value names its variable, never its content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
+
+
+def load_dotenv(path: Path) -> None:
+    """`NAME=value` lines; the real environment wins. Quotes around a value are dropped."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        name, separator, value = line.strip().partition("=")
+        name = name.removeprefix("export ").strip()
+        if separator and name and not name.startswith("#"):
+            os.environ.setdefault(name, value.strip().strip("\"'"))
+
+
+def _parse(name: str, default: T, convert: Callable[[str], T], expected: str) -> T:
+    raw = os.environ.get(name, "").strip()
+    if not raw:
+        return default
+    try:
+        return convert(raw)
+    except (ValueError, KeyError, OSError):
+        raise ImproperlyConfigured(f"{name} must be {expected}.") from None
+
+
+def text(name: str, default: str = "") -> str:
+    return _parse(name, default, str, "text")
+
+
+def flag(name: str, default: bool) -> bool:
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    return _parse(name, default, lambda raw: words[raw.lower()], "0 or 1")
+
+
+def number(name: str, default: int, minimum: int = 0, maximum: int = 10**9) -> int:
+    def convert(raw: str) -> int:
+        value = int(raw)
+        if not minimum <= value <= maximum:
+            raise ValueError
+        return value
+
+    return _parse(name, default, convert, f"a whole number from {minimum} to {maximum}")
+
+
+def seconds(name: str, default: float) -> float:
+    def convert(raw: str) -> float:
+        value = float(raw)
+        if not 0 < value <= 86_400:
+            raise ValueError
+        return value
+
+    return _parse(name, default, convert, "a number of seconds above 0 and up to 86400")
+
+
+def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
+    return _parse(name, list(default), lambda raw: [word for word in raw.replace(",", " ").split() if word], "a list")
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    def convert(raw: str) -> str:
+        if raw.lower() not in allowed:
+            raise ValueError
+        return raw.lower()
+
+    return _parse(name, default, convert, "one of " + ", ".join(allowed))
+
+
+def time_zone(name: str, default: str) -> str:
+    return _parse(name, default, lambda raw: ZoneInfo(raw).key, "a time zone such as Europe/Berlin")
+
+
+def origins(name: str) -> list[str]:
+    def convert(raw: str) -> list[str]:
+        values = raw.replace(",", " ").split()
+        for value in values:
+            parts = urlsplit(value)
+            if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+                raise ValueError
+        return [value.rstrip("/") for value in values]
+
+    return _parse(name, [], convert, "origins such as https://chat.example.org")
+
+
+def http_url(name: str) -> str:
+    def convert(raw: str) -> str:
+        parts = urlsplit(raw)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
+            raise ValueError
+        _ = parts.port
+        return raw.rstrip("/")
+
+    return _parse(name, "", convert, "an http or https address without a password in it")
+
+
+def redis_url(name: str) -> str:
+    def convert(raw: str) -> str:
+        parts = urlsplit(raw)
+        if parts.scheme not in ("redis", "rediss", "unix", "redis+sentinel") or not (parts.netloc or parts.path):
+            raise ValueError
+        _ = parts.port
+        return raw
+
+    return _parse(name, "", convert, "a redis://, rediss:// or unix:// address")
+
+
+def disconnect_policy(name: str) -> float | None:
+    """Seconds to go on after the last viewer left; None is for ever."""
+
+    def convert(raw: str) -> float | None:
+        word, _, grace = raw.lower().partition(":")
+        if word == "continue" and not grace:
+            return None
+        if word == "cancel" and not grace:
+            return 0.0
+        value = float(grace)
+        if word != "grace" or not 0 <= value <= 86_400:
+            raise ValueError
+        return value
+
+    default: float | None = None
+    return _parse(name, default, convert, "continue, cancel or grace:SECONDS")
+
+
+def database(name: str, folder: Path) -> dict[str, object]:
+    def convert(raw: str) -> dict[str, object]:
+        parts = urlsplit(raw)
+        if parts.scheme == "sqlite":
+            path = unquote(parts.path)
+            return sqlite(Path(path[1:]) if path.startswith("//") else folder / path.lstrip("/"))
+        if parts.scheme not in ("postgres", "postgresql") or not parts.path.strip("/"):
+            raise ValueError
+        options = dict(pair.split("=", 1) for pair in parts.query.split("&") if pair)
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": unquote(parts.path.lstrip("/")),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": unquote(parts.hostname or "") or options.pop("host", ""),
+            "PORT": str(parts.port or ""),
+            "OPTIONS": {"connect_timeout": 5, **{key: unquote(value) for key, value in options.items()}},
+        }
+
+    return _parse(name, sqlite(folder / "chatsite.sqlite3"), convert, "a sqlite:/// or postgres:// address")
+
+
+def sqlite(path: Path) -> dict[str, object]:
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(path),
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL",
+        },
+        "TEST": {"NAME": str(path.with_name(f"test-{path.name}"))},
+    }
