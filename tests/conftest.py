@@ -6,3 +6,11 @@ import os
 
 os.environ.setdefault("SECRET_KEY", "test-only-" + "k" * 40)
 os.environ["HTTPS_ONLY"] = "0"
+import pytest
+
+
+def require_service(reason: str) -> None:
+    """Skips with a plain reason; fails where the run demands every service."""
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail(f"REQUIRE_SERVICES=1, but {reason}")
+    pytest.skip(reason)
