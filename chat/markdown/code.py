@@ -1,0 +1,115 @@
+"""Code blocks: colours by Pygments, as few classes as the style sheet has colours for."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from html import escape
+from typing import Final
+
+from pygments.lexer import Lexer
+from pygments.lexers import get_lexer_by_name
+from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, String, _TokenType
+
+LONGEST: Final = 32_000
+CPU_SECONDS: Final = 0.5
+
+# Names people and models write after the fence. Others are shown without colours.
+_NAMES = """
+    asm awk bash bat batch c c# c++ clojure cmake console cpp cs csharp css csv cuda dart diff django docker
+    dockerfile elixir elm erlang f# fish fortran fsharp gherkin glsl go golang graphql groovy haskell hcl html
+    http ini java javascript jinja js json json5 jsx julia kotlin latex less lisp lua make makefile markdown
+    matlab md nginx nix objective-c objectivec ocaml pascal perl php plaintext postgresql powershell prolog
+    properties proto protobuf ps1 py python python3 r rb rs ruby rust sass scala scheme scss sh shell
+    shell-session solidity sql svelte swift tcl terraform tex text toml ts tsx txt typescript verilog vhdl vim
+    vue xml yaml yml zig zsh
+"""
+LANGUAGES: Final = frozenset(_NAMES.split())
+_WITHOUT_LEXER: Final = frozenset({"plaintext", "text", "txt", "csv"})
+_LANGUAGE = re.compile(r"[A-Za-z0-9_+#.-]{1,32}")
+
+_CLASS_OF: Final[dict[_TokenType, str]] = {
+    Comment: "c",
+    Comment.Preproc: "cp",
+    Generic.Deleted: "gd",
+    Generic.Heading: "gh",
+    Generic.Inserted: "gi",
+    Generic.Prompt: "gp",
+    Generic.Subheading: "gu",
+    Keyword: "k",
+    Keyword.Constant: "kc",
+    Keyword.Type: "kt",
+    Name.Attribute: "na",
+    Name.Builtin: "nb",
+    Name.Class: "nc",
+    Name.Constant: "no",
+    Name.Decorator: "nd",
+    Name.Exception: "ne",
+    Name.Function: "nf",
+    Name.Namespace: "nn",
+    Name.Tag: "nt",
+    Name.Variable: "nv",
+    Number: "m",
+    Operator.Word: "ow",
+    String: "s",
+    String.Escape: "se",
+    String.Interpol: "si",
+    String.Regex: "sr",
+}
+CLASSES: Final = frozenset(_CLASS_OF.values())
+
+
+def language_of(info: str) -> str:
+    """The language in a fence's info string, or nothing where it is not a plain name."""
+    word = info.split(maxsplit=1)[0].rstrip(",") if info.strip() else ""
+    return word if _LANGUAGE.fullmatch(word) else ""
+
+
+@lru_cache(maxsize=256)
+def _class_of(token: _TokenType) -> str:
+    while token is not None:
+        if token in _CLASS_OF:
+            return _CLASS_OF[token]
+        token = token.parent
+    return ""
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _lexer(name: str) -> Lexer:
+    return get_lexer_by_name(name, stripnl=False, ensurenl=False)
+
+
+def _runs(lexer: Lexer, source: str) -> Iterator[tuple[str, str]]:
+    """Neighbouring tokens of one colour as one run; stops with TimeoutError when the lexer is slow."""
+    deadline = time.thread_time() + CPU_SECONDS
+    current = ""
+    pieces: list[str] = []
+    for count, (token, value) in enumerate(lexer.get_tokens(source)):
+        if count % 64 == 0 and time.thread_time() > deadline:
+            raise TimeoutError
+        name = _class_of(token)
+        if name != current and not value.isspace():
+            yield current, "".join(pieces)
+            current, pieces = name, []
+        pieces.append(value)
+    yield current, "".join(pieces)
+
+
+@lru_cache(maxsize=256)
+def highlight(language: str, source: str) -> str:
+    """Escaped source with `<span class>`es; only escaped where the language is unknown or too much work."""
+    name = language.lower()
+    if name not in LANGUAGES - _WITHOUT_LEXER or len(source) > LONGEST:
+        return escape(source, quote=False)
+    try:
+        runs = list(_runs(_lexer(name), source))
+    except TimeoutError:
+        return escape(source, quote=False)
+    if "".join(text for _, text in runs) != source:
+        return escape(source, quote=False)
+    return "".join(
+        f'<span class="{name}">{escape(text, quote=False)}</span>' if name else escape(text, quote=False)
+        for name, text in runs
+    )

@@ -1,0 +1,248 @@
+"""One block of Markdown to safe HTML."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final
+
+from chat.markdown.code import LANGUAGES, highlight, language_of
+from chat.markdown.links import Address, address
+from chat.markdown.parser import Definitions, parse
+from chat.markdown.plain import render_plain
+from chat.markdown.sanitise import Html, clean, escape
+
+logger = logging.getLogger(__name__)
+
+DEEPEST: Final = 20
+GROWTH: Final = 20
+_SHORT: Final = 4_000
+
+_TAGS: Final = {
+    "Paragraph": ("<p", "</p>"),
+    "HtmlBlock": ("<p", "</p>"),
+    "Item": ("<li", "</li>"),
+    "Emphasis": ("<em", "</em>"),
+    "Strong": ("<strong", "</strong>"),
+    "Strikethrough": ("<del", "</del>"),
+    "TableHead": ("<thead><tr", "</tr></thead><tbody>"),
+    "TableRow": ("<tr", "</tr>"),
+}
+_MARKS: Final = {"SoftBreak": "\n", "HardBreak": "<br>", "Rule": "<hr>"}
+_ALIGN: Final = {"None": "", "Left": ' align="left"', "Center": ' align="center"', "Right": ' align="right"'}
+
+
+def render_block(source: str, definitions: Definitions, *, growing: bool = False) -> tuple[Html, ...]:
+    """The top-level elements of `source`, each one sanitised.
+
+    While the source is `growing`, a code block at its end has no colours: more of it
+    will come. Too much output, or a fault, gives the source as plain text.
+    """
+    known = tuple(definitions.items())
+    if len(source) <= _SHORT and not growing:
+        return _render_short(source, known)
+    return _render(source, known, growing)
+
+
+def _render(source: str, definitions: tuple[tuple[str, tuple[str, str]], ...], growing: bool) -> tuple[Html, ...]:
+    try:
+        return tuple(clean(element) for element in _Renderer(source, dict(definitions), growing).elements())
+    except _TooMuch:
+        return (render_plain(source),)
+    except Exception:
+        logger.exception("Markdown of %d characters could not be rendered", len(source))
+        return (render_plain(source),)
+
+
+@lru_cache(maxsize=512)
+def _render_short(source: str, definitions: tuple[tuple[str, tuple[str, str]], ...]) -> tuple[Html, ...]:
+    """Finished blocks are asked for by every viewer, and again by the page."""
+    return _render(source, definitions, False)
+
+
+class _TooMuch(Exception):
+    """The output grows out of proportion."""
+
+
+class _Renderer:
+    """Turns parser events into markup. Raw HTML becomes text, an image becomes a link."""
+
+    def __init__(self, source: str, definitions: Definitions, growing: bool) -> None:
+        self._events = parse(source, definitions)
+        self._growing = growing
+        self._room = GROWTH * len(source) + 2000
+        self._out: list[str] = []
+        self._elements: list[str] = []
+        self._closers: list[str | Callable[[], None]] = []
+        self._words: list[str] = []
+        self._open_links = 0
+        self._code: list[str] | None = None
+        self._uncoloured: tuple[int, str, str] | None = None
+        self._align: tuple[str, ...] = ()
+        self._column = 0
+        self._cell = "td"
+
+    def elements(self) -> list[str]:
+        for event in self._events:
+            if isinstance(event, str):
+                self._before_content()
+                self._words.append(" ")
+                self._emit(_MARKS[event])
+                continue
+            ((kind, value),) = event.items()
+            if kind == "End":
+                closer = self._closers.pop()
+                self._emit(closer) if isinstance(closer, str) else closer()
+                continue
+            self._before_content()
+            if kind == "Start":
+                self._start(value)
+            else:
+                self._inline(kind, value)
+        if not self._growing:
+            self._colour()
+        self._finish_element()
+        return self._elements
+
+    def _emit(self, markup: str) -> None:
+        self._room -= len(markup)
+        if self._room < 0:
+            raise _TooMuch
+        self._out.append(markup)
+
+    def _before_content(self) -> None:
+        if self._uncoloured:
+            self._colour()
+        if not self._closers:
+            self._finish_element()
+
+    def _finish_element(self) -> None:
+        if self._out:
+            self._elements.append("".join(self._out))
+            self._out.clear()
+        self._words.clear()
+
+    def _inline(self, kind: str, value: Any) -> None:
+        if self._code is not None:
+            self._code.append(value)
+            return
+        if kind == "TaskListMarker":
+            self._emit("☑ " if value else "☐ ")
+            return
+        self._words.append(value)
+        text = escape(value)
+        if kind == "Code":
+            text = f"<code>{text}</code>"
+        elif kind == "Html":
+            text = text.replace("\n", "<br>")
+        self._emit(text)
+
+    def _start(self, tag: Any) -> None:
+        name, value = (tag, None) if isinstance(tag, str) else next(iter(tag.items()))
+        special = getattr(self, f"_start_{name.lower()}", None)
+        if special:
+            special(value)
+        else:
+            opening, closing = _TAGS[name]
+            self._open(opening, closing)
+
+    def _open(self, opening: str, closing: str) -> None:
+        """`opening` lacks its `>`. Elements nested too deep are left out; their content stays."""
+        if len(self._closers) >= DEEPEST:
+            self._closers.append("")
+            return
+        has_direction = not self._closers and opening != "<div"
+        self._emit(f'{opening} dir="auto">' if has_direction else f"{opening}>")
+        self._closers.append(closing)
+
+    def _start_heading(self, value: Any) -> None:
+        name = value["level"].lower()
+        self._open(f"<{name}", f"</{name}>")
+
+    def _start_blockquote(self, value: Any) -> None:
+        self._open("<blockquote", "</blockquote>")
+
+    def _start_list(self, first: int | None) -> None:
+        if first is None:
+            self._open("<ul", "</ul>")
+        else:
+            self._open("<ol" if first == 1 else f'<ol start="{first}"', "</ol>")
+
+    def _start_table(self, align: tuple[str, ...]) -> None:
+        self._align = align
+        self._open('<div class="table" tabindex="0"><table', "</tbody></table></div>")
+
+    def _start_tablehead(self, value: Any) -> None:
+        self._column = 0
+        self._cell = "th"
+        self._open("<thead><tr", "</tr></thead><tbody>")
+
+    def _start_tablerow(self, value: Any) -> None:
+        self._column = 0
+        self._cell = "td"
+        self._open("<tr", "</tr>")
+
+    def _start_tablecell(self, value: Any) -> None:
+        align = _ALIGN[self._align[self._column]] if self._column < len(self._align) else ""
+        self._column += 1
+        self._open(f"<{self._cell}{align}", f"</{self._cell}>")
+
+    def _start_codeblock(self, kind: Any) -> None:
+        language = language_of(kind["Fenced"]) if isinstance(kind, dict) else ""
+        self._code = []
+        self._closers.append(lambda: self._end_code(language))
+
+    def _end_code(self, language: str) -> None:
+        source = "".join(self._code or ()).replace("\r\n", "\n").replace("\r", "\n")
+        self._code = None
+        known = language.lower() in LANGUAGES
+        label = f'<span class="code-lang">{escape(language)}</span>'
+        name = f' class="language-{escape(language.lower())}"' if known else ""
+        self._emit(f'<div class="code"><div class="code-head">{label}</div><pre tabindex="0"><code{name}>')
+        self._uncoloured = (len(self._out), language, source)
+        self._emit(escape(source))
+        self._emit("</code></pre></div>")
+
+    def _colour(self) -> None:
+        """Only now, when something follows the code, or nothing more will come."""
+        if self._uncoloured:
+            position, language, source = self._uncoloured
+            self._uncoloured = None
+            coloured = highlight(language, source)
+            if len(coloured) <= self._room:
+                self._room -= len(coloured)
+                self._out[position] = coloured
+
+    def _start_link(self, link: Any) -> None:
+        dest = f"mailto:{link['dest_url']}" if link["link_type"] == "Email" else link["dest_url"]
+        target = address(dest) if not self._open_links else None
+        first_word = len(self._words)
+        if target:
+            self._open_links += 1
+            title = f' title="{escape(link["title"])}"' if link["title"] else ""
+            self._emit(f'<a href="{escape(target.url)}"{title}>')
+        self._closers.append(lambda: self._end_link(target, first_word))
+
+    def _end_link(self, target: Address | None, first_word: int) -> None:
+        if target:
+            self._open_links -= 1
+            self._emit("</a>")
+            if not target.shown_in("".join(self._words[first_word:])):
+                self._emit(f' <span class="host">({escape(target.host)})</span>')
+
+    def _start_image(self, image: Any) -> None:
+        position, first_word = len(self._out), len(self._words)
+        target = address(image["dest_url"]) if not self._open_links else None
+        self._open_links += 1
+        self._closers.append(lambda: self._end_image(target, position, first_word))
+
+    def _end_image(self, target: Address | None, position: int, first_word: int) -> None:
+        self._open_links -= 1
+        del self._out[position:]
+        alt = escape(" ".join("".join(self._words[first_word:]).split()))
+        label = f"[image: {alt}]" if alt else "[image]"
+        if target:
+            self._emit(f'<a href="{escape(target.url)}">{label} {escape(target.host)}</a>')
+        else:
+            self._emit(label)
