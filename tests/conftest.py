@@ -8,6 +8,8 @@ os.environ.setdefault("SECRET_KEY", "test-only-" + "k" * 40)
 os.environ["HTTPS_ONLY"] = "0"
 import pytest
 
+from tests.fakes import fake_upstream  # noqa: F401
+
 
 def require_service(reason: str) -> None:
     """Skips with a plain reason; fails where the run demands every service."""

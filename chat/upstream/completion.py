@@ -1,0 +1,172 @@
+"""One answer of the model, from request to last event."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx2
+from django.conf import settings
+
+from chat import errors
+from chat.events import Finish, FinishReason, Opened, UpstreamEvent
+from chat.upstream import client, faults, refusals
+from chat.upstream.reading import AnswerReader
+from chat.upstream.refusals import Refusal
+from chat.upstream.request import CompletionRequest, body, remember_turned_down, turned_down
+
+logger = logging.getLogger(__name__)
+
+LATE_USAGE = 3.0
+AFTER_DONE = 0.05
+REQUEST_ID_LENGTH = 128
+HEADERS = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
+
+
+class _Clock:
+    """The moment of the loop's clock at which waiting ends; only text and reasoning move it on."""
+
+    def __init__(self) -> None:
+        self._now = asyncio.get_running_loop().time
+        self._stall = settings.CHAT_STALL_TIMEOUT
+        start = self._now()
+        self._answer = start + settings.CHAT_ANSWER_TIMEOUT
+        self.deadline = min(self._answer, start + settings.CHAT_FIRST_TOKEN_TIMEOUT)
+
+    def restart(self) -> None:
+        self.deadline = min(self._answer, self._now() + self._stall)
+
+    def at_most(self, seconds: float) -> None:
+        self.deadline = min(self.deadline, self._now() + seconds)
+
+    def leaves(self, seconds: float) -> bool:
+        return self._now() + seconds < self.deadline
+
+    def answer_is_over(self) -> bool:
+        return self._now() >= self._answer
+
+
+async def stream_completion(request: CompletionRequest) -> AsyncGenerator[list[UpstreamEvent], None]:
+    """One list of events per network read: `Opened` first, then text, at the end `Usage` if known and `Finish`.
+
+    Raises `UpstreamError` only; the text yielded before it is good. Cancelling the
+    task, or closing the generator, closes the connection.
+    """
+    async with AsyncExitStack() as stack:
+        clock = _Clock()
+        response = await _open(request, clock, stack)
+        yield [Opened(request_id=_request_id(response))]
+        reader = AnswerReader(request)
+        chunks = response.aiter_raw()
+        fault: errors.UpstreamError | None = None
+        more = True
+        while more and fault is None:
+            try:
+                more = await _read(chunks, reader, clock)
+            except errors.UpstreamError as error:
+                fault = error
+            if events := reader.take():
+                yield events
+        for events in _ending(reader, fault, clock):
+            yield events
+
+
+async def _read(chunks: AsyncIterator[bytes], reader: AnswerReader, clock: _Clock) -> bool:
+    """Feeds one network read to the reader; False when no more is to be read."""
+    try:
+        async with asyncio.timeout_at(clock.deadline):
+            data = await anext(chunks, None)
+    except TimeoutError:
+        raise errors.UpstreamTimeout from None
+    except Exception as exception:
+        if not isinstance(exception, httpx2.HTTPError):
+            logger.error("reading an answer broke: %s", type(exception).__name__)
+        raise errors.UpstreamBroken from None
+    if data is None:
+        reader.end()
+        return False
+    reader.feed(data)
+    if reader.finish is not None or reader.done:
+        clock.at_most(AFTER_DONE if reader.done else LATE_USAGE)
+    elif reader.has_text():
+        clock.restart()
+    if not clock.leaves(0):
+        raise errors.UpstreamTimeout
+    return not reader.full
+
+
+def _ending(reader: AnswerReader, fault: errors.UpstreamError | None, clock: _Clock) -> Iterator[list[UpstreamEvent]]:
+    """The last events, or the error, of an answer that will not go on.
+
+    A fault after the provider's finish reason harms nothing. Where a limit of ours cut
+    the answer it counts as too long, unless there is no text at all.
+    """
+    if events := reader.take_halves():
+        yield events
+    reason, usage = reader.reason() or _cut(reader, fault, clock), reader.usage()
+    if reason is None:
+        raise _noted(fault or (errors.UpstreamEmpty() if reader.empty else errors.UpstreamBroken()))
+    if reason in ("stop", "length") and not reader.chars:
+        yield usage
+        raise _noted(errors.UpstreamEmpty())
+    yield [*usage, Finish(reason=reason)]
+
+
+def _cut(reader: AnswerReader, fault: errors.UpstreamError | None, clock: _Clock) -> FinishReason | None:
+    late = isinstance(fault, errors.UpstreamTimeout) and clock.answer_is_over()
+    return "length" if reader.chars and (reader.full or late) else None
+
+
+async def _open(request: CompletionRequest, clock: _Clock, stack: AsyncExitStack) -> httpx2.Response:
+    """The success response to the request.
+
+    Asks again without optional fields that the server names, and once more where the
+    fault allows it and the first-token clock leaves time.
+    """
+    base_url = settings.OPENAI_BASE_URL
+    known = without = turned_down(base_url, request.model)
+    for_model = patient = False
+    while True:
+        answer = await _attempt(body(request, base_url, without), clock, stack)
+        if isinstance(answer, httpx2.Response):
+            if without != known:
+                remember_turned_down(base_url, without - known, request.model if for_model else "")
+            return answer
+        if answer.fields - without:
+            without, for_model = without | answer.fields, for_model or answer.for_model
+        elif answer.again_after is not None and not patient and clock.leaves(answer.again_after):
+            patient = True
+            await asyncio.sleep(answer.again_after)
+        else:
+            raise _noted(answer.error, answer.status)
+
+
+async def _attempt(fields: dict[str, Any], clock: _Clock, stack: AsyncExitStack) -> httpx2.Response | Refusal:
+    completions = client.client().chat.completions.with_streaming_response
+    opening = completions.create(**fields, extra_headers=HEADERS, timeout=client.timeout())
+    try:
+        async with asyncio.timeout_at(clock.deadline):
+            opened = await opening.__aenter__()
+    except Exception as exception:
+        return refusals.from_exception(exception)
+    stack.push_async_exit(opening)
+    response = opened.http_response
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    plain = response.headers.get("content-encoding", "identity").strip().lower() in ("", "identity")
+    if kind != "text/event-stream" or not plain:
+        return Refusal(error=errors.UpstreamBroken(), status=response.status_code)
+    return response
+
+
+def _noted(error: errors.UpstreamError, status: int | None = None) -> errors.UpstreamError:
+    faults.note(error, status)
+    return error
+
+
+def _request_id(response: httpx2.Response) -> str:
+    """The provider's id of the request, fit for a log line."""
+    given = response.headers.get("x-request-id", "")
+    return "".join(character for character in given if character.isprintable())[:REQUEST_ID_LENGTH]
