@@ -1,0 +1,393 @@
+"""The limiter's verbs. Each comes for the event loop and, with `_sync`, for plain code.
+
+A verb is written once, as a generator of steps: a call to the store, which may
+block, or to the database. Two drivers run the steps where they belong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import random
+import zoneinfo
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.core.cache import caches
+from django.core.signals import setting_changed
+from django.db import DatabaseError
+
+from chat import errors
+from chat.limits import ledger
+from chat.limits import rules as pure
+from chat.limits.rules import UNKNOWN, Decision, Edges, Period, Request, Rule, RuleState, State
+from chat.limits.stores import LockStore, Renewal, Store, alias
+from chat.limits.wording import Violation, headers, refusal
+from chat.threads import in_database
+
+__all__ = [
+    "Grant",
+    "PastRefusal",
+    "Renewal",
+    "RunningLease",
+    "Violation",
+    "headers",
+    "leases",
+    "leases_sync",
+    "peek",
+    "peek_sync",
+    "refusals",
+    "refusals_sync",
+    "renew",
+    "renew_many",
+    "reserve",
+    "reserve_sync",
+    "reset",
+    "reset_sync",
+    "settle",
+    "settle_sync",
+]
+
+T = TypeVar("T")
+Steps = Generator["Step", Any, T]
+
+
+@dataclass(frozen=True)
+class Step:
+    call: Callable[[], Any]
+    database: bool = False
+    remote: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """`tokens` and `cost` are what is held, perhaps less than asked. `already`: the lease was live
+    before this call, so its taker releases it. `remaining`: where each rule stands now."""
+
+    lease_id: str
+    tokens: int
+    cost: int
+    already: bool
+    remaining: tuple[RuleState, ...]
+    degraded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningLease:
+    lease_id: str
+    started: dt.datetime
+    tokens: int
+    cost: int
+    tokens_so_far: int
+    cost_so_far: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastRefusal:
+    """Equal refusals within a minute are one; `waits` are seconds by rule name, None for never."""
+
+    first: dt.datetime
+    last: dt.datetime
+    times: int
+    waits: Mapping[str, int | None]
+
+
+async def reserve(
+    subject: str, rules: Sequence[Rule], *, lease_id: str, tokens: int = 0, cost: int = 0, min_tokens: int = 256
+) -> Grant:
+    """Admits one request under all rules, or consumes nothing and raises `LimitExceeded`.
+
+    Tokens may be granted short, down to `min_tokens`, with the cost in proportion. The
+    lease runs out after 45 seconds unless it is renewed. Raises `LimiterDown`.
+    """
+    request = Request(lease_id=lease_id, tokens=tokens, cost=cost, min_tokens=min_tokens)
+    steps = _reserve(subject, rules, request)
+    if not _store().remote:
+        return await _drive(steps)
+    task = asyncio.ensure_future(_drive(steps))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(partial(_give_back, subject))
+        raise
+
+
+def reserve_sync(
+    subject: str, rules: Sequence[Rule], *, lease_id: str, tokens: int = 0, cost: int = 0, min_tokens: int = 256
+) -> Grant:
+    request = Request(lease_id=lease_id, tokens=tokens, cost=cost, min_tokens=min_tokens)
+    return _run(_reserve(subject, rules, request))
+
+
+async def renew(subject: str, rules: Sequence[Rule], *, lease_id: str, tokens: int, cost: int) -> None:
+    """The heartbeat of a running answer: `tokens` and `cost` are its whole usage so far. Raises `LimiterDown`."""
+    await renew_many([Renewal(subject=subject, rules=tuple(rules), lease_id=lease_id, tokens=tokens, cost=cost)])
+
+
+async def renew_many(renewals: Sequence[Renewal]) -> None:
+    """All heartbeats of a process in one round trip. Raises `LimiterDown`."""
+    await _drive(_renew(renewals))
+
+
+async def settle(
+    subject: str,
+    rules: Sequence[Rule] = (),
+    *,
+    lease_id: str,
+    tokens: int,
+    cost: int,
+    refund_request: bool = False,
+) -> bool:
+    """Ends the lease and books what was really taken; True for the one call that did so.
+
+    The lease knows what it was reserved under, so `rules` may stay empty. A lease that
+    ran out before was charged its last heartbeat, and this call does nothing. Raises `LimiterDown`.
+    """
+    return await _drive(_settle(subject, lease_id, tokens, cost, refund_request))
+
+
+def settle_sync(
+    subject: str,
+    rules: Sequence[Rule] = (),
+    *,
+    lease_id: str,
+    tokens: int,
+    cost: int,
+    refund_request: bool = False,
+) -> bool:
+    return _run(_settle(subject, lease_id, tokens, cost, refund_request))
+
+
+async def peek(subject: str, rules: Sequence[Rule]) -> list[RuleState]:
+    """Where each rule stands; changes nothing. Raises `LimiterDown`."""
+    return await _drive(_peek(subject, rules))
+
+
+def peek_sync(subject: str, rules: Sequence[Rule]) -> list[RuleState]:
+    return _run(_peek(subject, rules))
+
+
+async def leases(subject: str) -> list[RunningLease]:
+    """The running answers, oldest first. Raises `LimiterDown`."""
+    return await _drive(_leases(subject))
+
+
+def leases_sync(subject: str) -> list[RunningLease]:
+    return _run(_leases(subject))
+
+
+async def refusals(subject: str) -> list[PastRefusal]:
+    """The most recent refusals, newest first. Raises `LimiterDown`."""
+    return await _drive(_refusals(subject))
+
+
+def refusals_sync(subject: str) -> list[PastRefusal]:
+    return _run(_refusals(subject))
+
+
+async def reset(subject: str, rule: str | None = None) -> None:
+    """Gives back what was used under one rule, or all; running answers go on. Raises `LimiterDown`."""
+    await _drive(_reset(subject, rule))
+
+
+def reset_sync(subject: str, rule: str | None = None) -> None:
+    _run(_reset(subject, rule))
+
+
+def _reserve(subject: str, rules: Sequence[Rule], request: Request) -> Steps[Grant]:
+    decision = yield from _warm(
+        subject, rules, lambda store, seeds: store.reserve(subject, rules, request, _edges, seeds)
+    )
+    return _grant(subject, request, decision)
+
+
+def _grant(subject: str, request: Request, decision: Decision, degraded: bool = False) -> Grant:
+    if not decision.allowed:
+        raise _exceeded(subject, decision)
+    return Grant(
+        lease_id=request.lease_id,
+        tokens=decision.tokens,
+        cost=decision.cost,
+        already=decision.already,
+        remaining=decision.states,
+        degraded=degraded,
+    )
+
+
+def _exceeded(subject: str, decision: Decision) -> errors.LimitExceeded:
+    violations = [
+        Violation(rule=each.rule, wait=_seconds(each.wait_ms), limit=each.limit, used=each.used)
+        for each in decision.violated
+    ]
+    waits = [each.wait for each in violations]
+    retry_after = None if None in waits else max(wait for wait in waits if wait is not None)
+    if retry_after is not None and any(each.rule.period and each.wait == retry_after for each in violations):
+        retry_after += random.randrange(4)  # noqa: S311  spreads those who wait for the same midnight
+    message = refusal(subject, violations, retry_after)
+    return errors.LimitExceeded(message, retry_after=retry_after, violations=violations)
+
+
+def _seconds(wait_ms: int) -> int | None:
+    return None if wait_ms == pure.NEVER else max(1, -(-wait_ms // 1000))
+
+
+def _renew(renewals: Sequence[Renewal]) -> Steps[None]:
+    store = _store()
+    if renewals:
+        yield Step(lambda: store.renew(renewals, _edges), remote=store.remote)
+
+
+def _settle(subject: str, lease_id: str, tokens: int, cost: int, refund_request: bool) -> Steps[bool]:
+    store = _store()
+    call = partial(store.settle, subject, lease_id=lease_id, tokens=tokens, cost=cost, refund_request=refund_request)
+    return (yield Step(call, remote=store.remote))
+
+
+def _peek(subject: str, rules: Sequence[Rule]) -> Steps[list[RuleState]]:
+    def look(store: Store, seeds: Mapping[str, int]) -> Decision:
+        now, state = store.read(subject)
+        return pure.peek(state, now, rules, edges=_edges(now), seeds=seeds)
+
+    decision = yield from _warm(subject, rules, look)
+    return list(decision.states)
+
+
+def _warm(subject: str, rules: Sequence[Rule], ask: Callable[[Store, Mapping[str, int]], Decision]) -> Steps[Decision]:
+    """Asks the store, and once more with the ledger's sums where it says that it has lost them."""
+    store, user_id = _store(), ledger.user_of(subject)
+    seeds = dict.fromkeys((rule.name for rule in rules), 0 if user_id is None else UNKNOWN)
+    decision: Decision = yield Step(lambda: ask(store, seeds), remote=store.remote)
+    if decision.cold and user_id is not None:
+        lost = [rule for rule in rules if rule.name in decision.cold]
+        sums = yield Step(partial(ledger.seeds, user_id, lost, _edges(decision.now)), database=True)
+        decision = yield Step(lambda: ask(store, seeds | sums), remote=store.remote)
+    return decision
+
+
+def _read(subject: str) -> Steps[tuple[int, State]]:
+    store = _store()
+    return (yield Step(lambda: store.read(subject), remote=store.remote))
+
+
+def _leases(subject: str) -> Steps[list[RunningLease]]:
+    now, state = yield from _read(subject)
+    found = [
+        RunningLease(
+            lease_id=lease_id,
+            started=_moment(lease.created),
+            tokens=lease.tokens,
+            cost=lease.cost,
+            tokens_so_far=lease.floor_tokens,
+            cost_so_far=lease.floor_cost,
+        )
+        for lease_id, lease in pure.live_leases(state, now).items()
+    ]
+    return sorted(found, key=lambda lease: lease.started)
+
+
+def _refusals(subject: str) -> Steps[list[PastRefusal]]:
+    _now, state = yield from _read(subject)
+    return [
+        PastRefusal(
+            first=_moment(each.first),
+            last=_moment(each.last),
+            times=each.times,
+            waits={name: _seconds(wait) for name, wait in each.waits_ms.items()},
+        )
+        for each in reversed(pure.refusals(state))
+    ]
+
+
+def _reset(subject: str, rule: str | None) -> Steps[None]:
+    store = _store()
+    yield Step(lambda: store.reset(subject, rule), remote=store.remote)
+
+
+def _moment(milliseconds: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+
+
+def _run(steps: Steps[T]) -> T:
+    try:
+        step = next(steps)
+        while True:
+            try:
+                result = _database(step) if step.database else step.call()
+            except Exception as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(result)
+    except StopIteration as end:
+        return end.value
+
+
+async def _drive(steps: Steps[T]) -> T:
+    try:
+        step = next(steps)
+        while True:
+            try:
+                if step.database:
+                    result = await in_database(_database, step)
+                elif step.remote:
+                    result = await asyncio.get_running_loop().run_in_executor(_threads, step.call)
+                else:
+                    result = step.call()
+            except Exception as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(result)
+    except StopIteration as end:
+        return end.value
+
+
+def _database(step: Step) -> Any:
+    try:
+        return step.call()
+    except DatabaseError as error:
+        raise errors.StorageDown from error
+
+
+_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="limits")
+_returning: set[asyncio.Task[bool]] = set()
+
+
+def _give_back(subject: str, task: asyncio.Task[Grant]) -> None:
+    """Whoever asked is gone: a lease that nobody will use must not count for 45 seconds."""
+    if task.cancelled() or task.exception() or task.result().already:
+        return
+    steps = _settle(subject, task.result().lease_id, 0, 0, True)
+    giving = asyncio.ensure_future(_drive(steps))
+    _returning.add(giving)
+    giving.add_done_callback(_returning.discard)
+
+
+_stores: dict[str, Store] = {}
+
+
+def _store() -> Store:
+    if not _stores:
+        _stores["main"] = LockStore(caches.create_connection(alias()))
+    return _stores["main"]
+
+
+def _forget_store(*, setting: str, **_kwargs: object) -> None:
+    if setting in ("CACHES", "TIME_ZONE"):
+        _stores.clear()
+        _days.clear()
+
+
+setting_changed.connect(_forget_store)
+
+_days: dict[str, dict[Period, Edges]] = {}
+
+
+def _edges(now: int) -> Mapping[Period, Edges]:
+    """Kept for the day: making them costs more than a decision."""
+    known = _days.get(settings.TIME_ZONE)
+    if known is None or not known["day"][0] <= now < known["day"][1]:
+        known = _days[settings.TIME_ZONE] = pure.edges(now, zoneinfo.ZoneInfo(settings.TIME_ZONE))
+    return known
