@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from chat.events import Delta, LogEvent
 
+BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+
 
 class TextEncoder:
     content_type = "text/plain; charset=utf-8"
@@ -13,8 +15,17 @@ class TextEncoder:
     heartbeat = b""
     breaks_on_failure = True
 
+    def __init__(self) -> None:
+        self._begun = False
+
     def open(self) -> bytes:
         return b""
 
     def encode(self, events: Sequence[LogEvent]) -> bytes:
-        return "".join([event.text for event in events if isinstance(event, Delta)]).encode()
+        text = "".join([event.text for event in events if isinstance(event, Delta)])
+        if text and not self._begun:
+            self._begun = True
+            if text[0] == BOM:
+                # Decoders take the first one of a body away.
+                text = BOM + text
+        return text.encode()

@@ -27,7 +27,8 @@ _INSIDE_DONE = re.compile(r"(?<=\[DO)(?=NE\])")
 class _Tutorial:
     content_type = "text/event-stream; charset=utf-8"
     headers: dict[str, str] = {}
-    heartbeat = sse.COMMENT_PING
+    # Without the blank line: once it has seen an id, httpx-sse takes one for an empty event.
+    heartbeat = b": ping\n"
     breaks_on_failure = False
 
     def __init__(self, after: int = 0) -> None:
