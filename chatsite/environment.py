@@ -164,7 +164,30 @@ def database(name: str, folder: Path) -> dict[str, object]:
     return _parse(name, sqlite(folder / "chatsite.sqlite3"), convert, "a sqlite:/// or postgres:// address")
 
 
+def email(name: str) -> dict[str, object]:
+    """Django's EMAIL_* settings from smtp://user:password@host:port or smtps://…; unset sends nothing."""
+
+    def convert(raw: str) -> dict[str, object]:
+        parts = urlsplit(raw)
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+            raise ValueError
+        return {
+            "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+            "EMAIL_HOST": parts.hostname,
+            "EMAIL_PORT": parts.port or (465 if parts.scheme == "smtps" else 587),
+            "EMAIL_HOST_USER": unquote(parts.username or ""),
+            "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+            "EMAIL_USE_SSL": parts.scheme == "smtps",
+            "EMAIL_USE_TLS": parts.scheme == "smtp" and bool(parts.username),
+            "EMAIL_TIMEOUT": 10,
+        }
+
+    nothing: dict[str, object] = {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
+    return _parse(name, nothing, convert, "an smtp:// or smtps:// address")
+
+
 def sqlite(path: Path) -> dict[str, object]:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(path),

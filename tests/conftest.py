@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 os.environ.setdefault("SECRET_KEY", "test-only-" + "k" * 40)
 os.environ["HTTPS_ONLY"] = "0"
 import pytest
 
-from tests.fakes import fake_upstream  # noqa: F401
+from tests.fakes import (
+    FakeUpstream,
+    fake_upstream,  # noqa: F401
+)
+from tests.site import Site
 
 
 def require_service(reason: str) -> None:
@@ -16,3 +23,46 @@ def require_service(reason: str) -> None:
     if os.environ.get("REQUIRE_SERVICES") == "1":
         pytest.fail(f"REQUIRE_SERVICES=1, but {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture
+def upstream() -> Iterator[FakeUpstream]:
+    """A model server for a site that runs as its own process."""
+    with FakeUpstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file with alice, bob and sam (staff), to copy from."""
+    folder = tmp_path_factory.mktemp("migrated")
+    site = Site(folder)
+    site.manage("migrate", "--verbosity", "0")
+    site.add_people("alice", "bob", "sam")
+    site.shell("from django.db import connection; connection.cursor().execute('PRAGMA wal_checkpoint(TRUNCATE)')")
+    return folder / "site.sqlite3"
+
+
+@pytest.fixture
+def make_site(tmp_path: Path, migrated: Path, upstream: FakeUpstream) -> Iterator[Callable[..., Site]]:
+    """Makes sites that talk to `upstream`; ends them after the test."""
+    sites: list[Site] = []
+
+    def make(**env: str) -> Site:
+        folder = tmp_path / f"site-{len(sites)}"
+        folder.mkdir()
+        shutil.copy(migrated, folder / "site.sqlite3")
+        site = Site(folder, **{"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", **env})
+        sites.append(site)
+        return site
+
+    yield make
+    for site in sites:
+        site.stop()
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    site = make_site()
+    site.start()
+    return site

@@ -7,10 +7,12 @@ import uuid
 from collections.abc import Iterable
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from chat.models.usage import Outcome, UsageRecord
 
 
 class Status(models.TextChoices):
@@ -82,8 +84,10 @@ class Conversation(models.Model):
 
     def branch(self) -> list[Message]:
         """The active branch, oldest first, with `siblings` (ids in order) set on each; one query."""
-        messages = list(self.messages.order_by("created_at", "pk"))
-        return active_branch(messages, self.head_id)
+        return self.branch_to(self.head_id)
+
+    def branch_to(self, leaf_id: uuid.UUID | None) -> list[Message]:
+        return active_branch(self.messages.order_by("created_at", "pk"), leaf_id)
 
 
 def active_branch(messages: Iterable[Message], head_id: uuid.UUID | None) -> list[Message]:
@@ -108,6 +112,18 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
     def running(self) -> MessageQuerySet:
         return self.filter(status__in=RUNNING)
+
+    def finish(self, outcome: Outcome) -> bool:
+        """Writes the end state and the ledger row in one transaction; False if both were there already.
+
+        Only the call that turns a running message into an ended one writes. A message
+        that was deleted meanwhile still gets its ledger row.
+        """
+        with transaction.atomic():
+            changed = self.filter(pk=outcome.message_id, status__in=RUNNING).update(**outcome.message_fields())
+            if not changed and self.filter(pk=outcome.message_id).exists():
+                return False
+            return UsageRecord.objects.book(outcome)
 
 
 class Message(models.Model):

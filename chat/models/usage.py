@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import Q
@@ -14,9 +19,10 @@ from django.utils.translation import gettext_lazy as _
 
 class ChatModelQuerySet(models.QuerySet["ChatModel"]):
     def allowed_to(self, user) -> ChatModelQuerySet:
-        """Enabled models that name no group, or one of the person's."""
+        """Enabled models that name no group, or one of the person's; the site's own (`CHAT_MODEL`) always."""
         mine = user.groups.values("pk")
-        return self.filter(enabled=True).filter(Q(groups=None) | Q(groups__in=mine)).distinct()
+        open_to_me = Q(enabled=True) & (Q(groups=None) | Q(groups__in=mine))
+        return self.filter(open_to_me | Q(name=settings.CHAT_MODEL)).distinct()
 
 
 class ChatModel(models.Model):
@@ -48,6 +54,14 @@ class ChatModel(models.Model):
         return self.label or self.name
 
 
+class ModelPriceQuerySet(models.QuerySet["ModelPrice"]):
+    def at(self, model: str, moment: dt.datetime) -> ModelPrice | None:
+        """The price of a model at a moment; unknown counts as the dearest known one, None where none is."""
+        valid = self.filter(valid_from__lte=moment)
+        known = valid.filter(model__name=model).order_by("-valid_from").first()
+        return known or valid.order_by("-completion", "-prompt").first()
+
+
 class ModelPrice(models.Model):
     """Micro-dollars per million tokens, from a date on. 0 is free; no row is unknown.
 
@@ -59,6 +73,8 @@ class ModelPrice(models.Model):
     prompt = models.PositiveBigIntegerField(_("prompt"))
     cached = models.PositiveBigIntegerField(_("cached prompt"), null=True, blank=True)
     completion = models.PositiveBigIntegerField(_("completion"))
+
+    objects = ModelPriceQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("price")
@@ -75,6 +91,68 @@ class ModelPrice(models.Model):
         fresh = prompt_tokens - cached_tokens
         total = fresh * self.prompt + cached_tokens * cached_price + completion_tokens * self.completion
         return -(-total // 1_000_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How one generation ended. Amounts are micro-dollars; `cost` None is an unknown price."""
+
+    message_id: uuid.UUID
+    conversation_id: uuid.UUID
+    user_id: int
+    model: str
+    status: str
+    reason: str = ""
+    content: str = ""
+    reasoning: str = ""
+    retry_at: dt.datetime | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    completion_tokens: int = 0
+    reserved_tokens: int = 0
+    reserved_cost: int = 0
+    cost: int | None = 0
+    exact: bool = True
+    first_token_at: dt.datetime | None = None
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+    upstream_request_id: str = ""
+
+    def message_fields(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "error_code": self.reason,
+            "content": self.content,
+            "reasoning": self.reasoning,
+            "retry_at": self.retry_at,
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "first_token_at": self.first_token_at,
+            "finished_at": timezone.now(),
+            "owner": None,
+        }
+
+    def record_fields(self) -> dict[str, Any]:
+        names = (
+            "conversation_id user_id model status reason prompt_tokens cached_tokens reasoning_tokens "
+            "completion_tokens reserved_tokens reserved_cost cost exact first_token_ms duration_ms upstream_request_id"
+        )
+        return {name: getattr(self, name) for name in names.split()}
+
+
+class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
+    def book(self, outcome: Outcome) -> bool:
+        """Writes the generation's one row and its roll-up; False if the row was there. Needs a transaction."""
+        now = timezone.now()
+        user_exists = get_user_model().objects.filter(pk=outcome.user_id).exists()
+        fields = outcome.record_fields() | {"created_at": now, "day": site_day(now)}
+        if not user_exists:
+            fields["user_id"] = None
+        record, created = self.get_or_create(message_id=outcome.message_id, defaults=fields)
+        if created:
+            DailyUsage.objects.add(record)
+        return created
 
 
 class UsageRecord(models.Model):
@@ -109,6 +187,8 @@ class UsageRecord(models.Model):
     created_at = models.DateTimeField(_("time"), default=timezone.now)
     day = models.DateField(_("day"))
 
+    objects = UsageRecordQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("usage record")
         verbose_name_plural = _("usage ledger")
@@ -125,6 +205,20 @@ class UsageRecord(models.Model):
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+
+class DailyUsageQuerySet(models.QuerySet["DailyUsage"]):
+    def add(self, record: UsageRecord) -> None:
+        """Adds one ledger row to the roll-up of its day. Needs a transaction."""
+        row, _created = self.select_for_update().get_or_create(
+            user_id=record.user_id, model=record.model, day=record.day
+        )
+        row.include(record)
+        row.save()
+
+    def add_refusal(self, user_id: int, model: str) -> None:
+        row, _created = self.get_or_create(user_id=user_id, model=model, day=site_day())
+        self.filter(pk=row.pk).update(refusals=models.F("refusals") + 1)
 
 
 class DailyUsage(models.Model):
@@ -154,6 +248,8 @@ class DailyUsage(models.Model):
     cost = models.PositiveBigIntegerField(default=0)
     first_token_buckets = models.JSONField(default=list)
 
+    objects = DailyUsageQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("daily usage")
         verbose_name_plural = _("daily usage")
@@ -162,6 +258,20 @@ class DailyUsage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.model}"
+
+    def include(self, record: UsageRecord) -> None:
+        """Counts one ledger row; the caller saves."""
+        self.requests += 1
+        self.failed += record.status in ("failed", "interrupted")
+        self.stopped += record.status == "stopped"
+        self.estimated += not record.exact
+        for name in ("prompt_tokens", "cached_tokens", "reasoning_tokens", "completion_tokens"):
+            setattr(self, name, getattr(self, name) + getattr(record, name))
+        self.cost += record.cost or 0
+        if record.first_token_ms is not None:
+            buckets = self.first_token_buckets or [0] * (len(FIRST_TOKEN_BOUNDS_MS) + 1)
+            buckets[bisect_left(FIRST_TOKEN_BOUNDS_MS, record.first_token_ms)] += 1
+            self.first_token_buckets = buckets
 
 
 FIRST_TOKEN_BOUNDS_MS: tuple[int, ...] = (

@@ -2,9 +2,124 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods
+
+from chat import errors, markdown, upstream
+from chat.events import Delta, is_last
+from chat.forms import SignupForm
+from chat.http import PersonRequest
+from chat.models import ChatModel, Conversation, Message, User
+from chat.threads import in_database
+from chat.views import present
+from chat.views.guard import person_only
+
+SIDEBAR_LENGTH = 60
+LIVE_MARK = "\N{OBJECT REPLACEMENT CHARACTER}live\N{OBJECT REPLACEMENT CHARACTER}"
+
+
+def chat_context(request: HttpRequest, conversation: Conversation | None) -> dict[str, Any]:
+    """Everything `chat/page.html` and its fragments show; a constant number of queries."""
+    user = cast("User", request.user)
+    models = list(ChatModel.objects.allowed_to(user))
+    labels = present.labels_of(models)
+    branch = conversation.branch() if conversation else []
+    articles = [present.article(message, labels) for message in branch]
+    running = next((item for item in articles if item.running), None)
+    listed = Conversation.objects.for_user(user).listed()[:SIDEBAR_LENGTH]
+    return {
+        "conversation": conversation,
+        "articles": articles,
+        "running": running,
+        "groups": present.grouped(listed),
+        "models": models,
+        "chosen_model": (conversation.model if conversation else "") or user.default_model or settings.CHAT_MODEL,
+        "client_key": uuid.uuid4(),
+        "prompt_limit": settings.CHAT_MAX_PROMPT_CHARS,
+        "demo": upstream.is_demo(),
+    }
+
+
+@require_GET
+@login_required
+def home(request: HttpRequest) -> HttpResponse:
+    return render(request, "chat/page.html", chat_context(request, None))
+
+
+@require_GET
+@person_only
+async def conversation(request: PersonRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
+    found = await in_database(_find, request.person, conversation_id)
+    if found is None:
+        raise Http404
+    if "live" in request.GET:
+        return await _live_page(request, found)
+    return HttpResponse(await in_database(_page, request, found))
+
+
+def _find(person: User, conversation_id: uuid.UUID) -> Conversation | None:
+    return Conversation.objects.for_user(person).filter(pk=conversation_id).first()
+
+
+def _page(request: HttpRequest, found: Conversation, **extra: Any) -> str:
+    if found.unread:
+        Conversation.objects.filter(pk=found.pk).update(unread=False)
+    return render_to_string("chat/page.html", {**chat_context(request, found), **extra}, request)
+
+
+async def _live_page(request: PersonRequest, found: Conversation) -> HttpResponseBase:
+    """The whole page as a plain document that grows with the answer, for browsers without our script."""
+    from chat.views.streams import HEADERS, events_of
+
+    page = await in_database(_page, request, found, live_mark=LIVE_MARK)
+    head, mark, rest = page.partition(LIVE_MARK)
+    running = await in_database(lambda: found.messages.running().filter(role=Message.Role.ASSISTANT).first())
+    if not mark or running is None:
+        return HttpResponse(await in_database(_page, request, found))
+
+    async def body() -> AsyncGenerator[str, None]:
+        yield head
+        live = markdown.LiveMarkdown()
+        async with aclosing(events_of(running)) as source:
+            async for events in source:
+                text = "".join(event.text for event in events if isinstance(event, Delta))
+                live.feed(text)
+                yield "".join(live.take_finished())
+                if events and is_last(events[-1]):
+                    break
+        yield "".join(live.tail())
+        yield rest
+
+    response = StreamingHttpResponse(body(), content_type="text/html; charset=utf-8")
+    for name, value in HEADERS.items():
+        response.headers[name] = value
+    return response
+
+
+@require_http_methods(["GET", "POST"])
+def signup(request: HttpRequest) -> HttpResponse:
+    if not settings.SIGNUP:
+        raise Http404
+    form = SignupForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        login(request, form.save())
+        return HttpResponseRedirect(settings.LOGIN_REDIRECT_URL)
+    return render(request, "registration/signup.html", {"form": form})
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return render(request, "403_csrf.html", status=403)
+    error = errors.ChatError(_("Your session has expired. Reload the page; your text is kept."))
+    template = "chat/_refusal.html" if request.headers.get("HX-Request") == "true" else "403_csrf.html"
+    return render(request, template, {"error": error}, status=403)

@@ -1,0 +1,54 @@
+# Two commands need nothing but Python 3.11 or newer, make and the package index:
+#   make run    set up and serve on http://127.0.0.1:8000 (PORT=9000 changes it)
+#   make test   set up and run all tests
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+ARGS ?=
+
+.PHONY: run test check lock soak bench clean
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.made requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+run: $(VENV)/.run
+	@mkdir -p -m 700 data
+	@HTTPS_ONLY=0 $(BIN)/python manage.py migrate --verbosity 0
+	@HTTPS_ONLY=0 $(BIN)/python manage.py first_admin --address http://127.0.0.1:$(PORT)/
+	@echo "Serving on http://127.0.0.1:$(PORT)/ (Ctrl+C stops)"
+	@HTTPS_ONLY=0 exec $(BIN)/daphne -v 0 -b 127.0.0.1 -p $(PORT) chatsite.asgi:application
+
+test: $(VENV)/.dev
+	@if [ -f tests/js/package-lock.json ] && command -v npm >/dev/null; then \
+		cd tests/js && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund; }; fi
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	HTTPS_ONLY=0 $(BIN)/python manage.py makemigrations --check --dry-run
+	SECRET_KEY=check-only-0123456789-0123456789-0123456789-abcdefghij HTTPS_ONLY=1 ALLOWED_HOSTS=chat.example.org \
+		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+lock: $(VENV)/.dev
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		requirements-dev.in -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) staticfiles .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,3 @@
+from chat.admin import access, catalogue, ledger
+
+__all__ = ["access", "catalogue", "ledger"]

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+import uuid
+from argparse import ArgumentParser
+from contextlib import aclosing
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from chat import errors, exchange, runner, upstream
+from chat.eventlog import event_log
+from chat.events import Delta, Failed, Finished, LogEvent
+from chat.models import User
+
+
+class Command(BaseCommand):
+    help = "Asks the model a question as one person and prints the answer as it comes."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("question", nargs="?", help="read from standard input when missing or -")
+        parser.add_argument("--user", help="whose limits and history; default: the first superuser")
+        parser.add_argument("--model", default="")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        question = options["question"]
+        if question in (None, "-"):
+            question = sys.stdin.read()
+        user = self._user(options["user"])
+        try:
+            status = asyncio.run(self._ask(user, question, options["model"]))
+        except errors.ChatError as error:
+            wait = f" (retry in {error.retry_after} s)" if error.retry_after else ""
+            raise CommandError(f"{error.message}{wait}") from None
+        except KeyboardInterrupt:
+            raise CommandError("Stopped.") from None
+        if status:
+            raise CommandError(status)
+
+    def _user(self, name: str | None) -> User:
+        people = User.objects.filter(is_active=True)
+        user = people.filter(username=name).first() if name else people.filter(is_superuser=True).order_by("pk").first()
+        if user is None:
+            raise CommandError(f"There is no active user {name!r}." if name else "There is no user yet; name one.")
+        return user
+
+    async def _ask(self, user: User, question: str, model: str) -> str:
+        """The failure sentence, or "" when the answer is whole."""
+        try:
+            sent = await exchange.send(user, question, client_key=str(uuid.uuid4()), model=model)
+            try:
+                last = await self._print(sent.answer.pk)
+            except asyncio.CancelledError:
+                runner.current().stop(sent.answer.pk)
+                raise
+            await runner.current().wait(sent.answer.pk)
+        finally:
+            await runner.current().drain()
+            await upstream.close()
+        self.stdout.write("")
+        if isinstance(last, Failed):
+            return last.message
+        if isinstance(last, Finished) and last.status != "complete":
+            self.stderr.write(f"[{last.status}]")
+        return ""
+
+    async def _print(self, message_id: uuid.UUID) -> LogEvent | None:
+        last: LogEvent | None = None
+        async with aclosing(event_log().tail(message_id)) as tail:
+            async for events in tail:
+                for event in events:
+                    last = event
+                    if isinstance(event, Delta):
+                        self.stdout.write(event.text, ending="")
+                self.stdout.flush()
+        return last

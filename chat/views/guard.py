@@ -1,0 +1,91 @@
+"""Who may come in, and how each kind of caller is told no."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, cast
+from urllib.parse import quote
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+
+from chat import errors
+from chat.http import PersonRequest, is_htmx
+from chat.limits import limiter
+from chat.models import User
+from chat.threads import in_database
+
+AsyncView = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+Refusal = Callable[[HttpRequest, errors.ChatError], Awaitable[HttpResponseBase]]
+
+
+async def person_of(request: HttpRequest) -> User | None:
+    user = await request.auser()
+    return user if user.is_authenticated and user.is_active else None
+
+
+def to_login(request: HttpRequest) -> HttpResponse:
+    """htmx goes to the login page as a whole; a plain request is redirected."""
+    back = request.get_full_path() if request.method == "GET" else "/"
+    if is_htmx(request):
+        shown = request.headers.get("HX-Current-URL", "")
+        path = "/" + shown.split("/", 3)[3] if shown.count("/") >= 3 else "/"
+        return HttpResponse(status=401, headers={"HX-Redirect": f"{settings.LOGIN_URL}?next={quote(path)}"})
+    return HttpResponseRedirect(f"{settings.LOGIN_URL}?next={quote(back)}")
+
+
+def person_only(view: AsyncView) -> AsyncView:
+    """For pages and actions: `request.person` is set, or the login page answers."""
+
+    @functools.wraps(view)
+    async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        person = await person_of(request)
+        if person is None:
+            return to_login(request)
+        request = cast("PersonRequest", request)
+        request.person = person
+        return await view(request, *args, **kwargs)
+
+    return wrapped
+
+
+def refusal_headers(error: errors.ChatError) -> dict[str, str]:
+    if isinstance(error, errors.LimitExceeded):
+        return limiter.headers(error)
+    return {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+
+
+def refusing_with(refuse: Refusal) -> Callable[[AsyncView], AsyncView]:
+    """Turns every `ChatError` of the view into the answer its caller can show."""
+
+    def decorate(view: AsyncView) -> AsyncView:
+        @functools.wraps(view)
+        async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            try:
+                return await view(request, *args, **kwargs)
+            except errors.ChatError as error:
+                response = await refuse(request, error)
+                for name, value in refusal_headers(error).items():
+                    response.headers[name] = value
+                return response
+
+        return wrapped
+
+    return decorate
+
+
+async def refuse_person(request: HttpRequest, error: errors.ChatError) -> HttpResponse:
+    """A fragment for htmx, else a whole page with the same message and the typed text in its box."""
+    template = "chat/_refusal.html" if is_htmx(request) else "chat/refused.html"
+    context = {
+        "error": error,
+        "typed": request.POST.get("prompt", "")[: settings.CHAT_MAX_PROMPT_CHARS * 2],
+        "back": request.path_info.split("messages/")[0] if "/messages/" in request.path_info else "/",
+        "title": _("Not sent"),
+    }
+    html = await in_database(render_to_string, template, context, request)
+    return HttpResponse(html, status=error.status)

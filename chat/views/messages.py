@@ -1,0 +1,93 @@
+"""What people do in the browser to messages. Every view: one verb of `exchange`, one response."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_POST
+
+from chat import exchange, viewers
+from chat.forms import read_key, read_prompt
+from chat.http import PersonRequest, is_htmx
+from chat.threads import in_database
+from chat.views import pages
+from chat.views.guard import person_only, refuse_person, refusing_with
+
+
+@require_POST
+@refusing_with(refuse_person)
+@person_only
+async def send(request: PersonRequest, conversation_id: uuid.UUID | None = None) -> HttpResponseBase:
+    given = read_prompt(request)
+    sent = await exchange.send(
+        request.person,
+        given.prompt,
+        client_key=given.client_key,
+        conversation_id=conversation_id,
+        model=given.model,
+    )
+    return await _answered(request, sent)
+
+
+@require_POST
+@refusing_with(refuse_person)
+@person_only
+async def regenerate(request: PersonRequest, message_id: uuid.UUID) -> HttpResponseBase:
+    sent = await exchange.regenerate(
+        request.person, message_id, client_key=read_key(request), model=request.POST.get("model", "")
+    )
+    return await _answered(request, sent, replaced=message_id)
+
+
+@require_POST
+@refusing_with(refuse_person)
+@person_only
+async def edit(request: PersonRequest, message_id: uuid.UUID) -> HttpResponseBase:
+    given = read_prompt(request)
+    sent = await exchange.edit(request.person, message_id, given.prompt, client_key=given.client_key, model=given.model)
+    return await _answered(request, sent, replaced=message_id)
+
+
+@require_POST
+@refusing_with(refuse_person)
+@person_only
+async def resume(request: PersonRequest, message_id: uuid.UUID) -> HttpResponseBase:
+    sent = await exchange.resume(request.person, message_id, client_key=read_key(request))
+    return await _answered(request, sent, replaced=message_id)
+
+
+@require_POST
+@refusing_with(refuse_person)
+@person_only
+async def stop(request: PersonRequest, message_id: uuid.UUID) -> HttpResponseBase:
+    message = await exchange.stop(request.person, message_id)
+    if is_htmx(request):
+        return HttpResponse(status=204)
+    return HttpResponseRedirect(f"/c/{message.conversation_id}/#m-{message.pk}")
+
+
+async def _answered(request: PersonRequest, sent: exchange.Sent, replaced: uuid.UUID | None = None) -> HttpResponseBase:
+    """Fragments for htmx; a plain form is sent on to a page that streams, so that a reload asks nothing."""
+    if sent.is_new:
+        viewers.started(sent.answer.pk)
+    address = f"/c/{sent.conversation.pk}/"
+    if not is_htmx(request):
+        return HttpResponseRedirect(f"{address}?live=1#m-{sent.answer.pk}", status=303)
+    html = await in_database(_fragments, request, sent, replaced)
+    response = HttpResponse(html)
+    response.headers["HX-Push-Url"] = address
+    response.headers["HX-Trigger"] = "message-sent"
+    return response
+
+
+def _fragments(request: HttpRequest, sent: exchange.Sent, replaced: uuid.UUID | None) -> str:
+    """A send appends its two articles; any other verb repaints the branch, whose tail has changed."""
+    context = pages.chat_context(request, sent.conversation)
+    if replaced is None:
+        newest = {sent.answer.pk} | ({sent.question.pk} if sent.question else set())
+        context["articles"] = [item for item in context["articles"] if uuid.UUID(item.id) in newest]
+    context["whole_branch"] = replaced is not None
+    return render_to_string("chat/_answered.html", context, request)

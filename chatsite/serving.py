@@ -1,0 +1,169 @@
+"""What stands between the ASGI server and Django."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import Coroutine
+from contextvars import ContextVar
+from functools import partial
+from types import FrameType
+from typing import Any
+
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+from django.core.handlers.asgi import ASGIHandler
+from django.db import close_old_connections
+
+from chat import runner, upstream
+
+_request_tasks: ContextVar[set[asyncio.Task[Any]]] = ContextVar("request_tasks")
+
+
+def _note_task() -> None:
+    if task := asyncio.current_task():
+        _request_tasks.get().add(task)
+
+
+class LeanHandler(ASGIHandler):
+    """Gives a request's thread and database connection back before its body streams.
+
+    Django keeps both until the response is sent: an open stream would hold an OS
+    thread and a connection for minutes.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        tasks: set[asyncio.Task[Any]] = set()
+        _request_tasks.set(tasks)
+        try:
+            await self.handle(scope, receive, send)
+        except asyncio.CancelledError:
+            # Django 5.2 leaves the two inner tasks of a cancelled request running.
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
+
+    async def listen_for_disconnect(self, receive: Any) -> None:
+        _note_task()
+        await super().listen_for_disconnect(receive)
+
+    async def run_get_response(self, request: Any) -> Any:
+        _note_task()
+        async with ThreadSensitiveContext():
+            response = await super().run_get_response(request)
+            await sync_to_async(close_old_connections)()
+        return response
+
+
+class BreakOff:
+    """Ends the connection where a streaming body raised after its first byte.
+
+    daphne would leave the client waiting; a missing last chunk is how plain text
+    says that the answer is not whole. `send` must be the server's own.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        started = False
+
+        async def noting(message: Any) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        except Exception:
+            # daphne passes functools.partial(server.handle_reply, protocol)
+            protocol = getattr(send, "args", (None,))[0]
+            channel = getattr(protocol, "channel", None)
+            if not started or channel is None:
+                raise
+            channel.loseConnection()
+
+
+class Drain:
+    """Saves what runs before the server stops, whatever the server does with the signal.
+
+    Takes over SIGTERM and SIGINT at its first call, ends the generations, lets viewers
+    receive their last frame, then calls the handler it found. A second signal forces.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.closing = False
+        self._open: set[asyncio.Task[Any]] = set()
+        self._keep: set[asyncio.Task[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._install()
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if task := asyncio.current_task():
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
+        await self.app(scope, receive, send)
+
+    def _install(self) -> None:
+        if self._loop is not None:
+            return
+        self._loop = asyncio.get_running_loop()
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, partial(self._on_signal, signal.getsignal(number)))
+
+    def _on_signal(self, previous: Any, number: int, frame: FrameType | None) -> None:
+        if self.closing or self._loop is None:
+            _call(previous, number, frame)
+            return
+        self.closing = True
+        self._loop.call_soon_threadsafe(self._start, self._close(previous, number, frame))
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._keep.add(task)
+        task.add_done_callback(self._keep.discard)
+
+    async def _close(self, previous: Any, number: int, frame: FrameType | None) -> None:
+        try:
+            await self.drain()
+        finally:
+            _call(previous, number, frame)
+
+    async def drain(self) -> None:
+        self.closing = True
+        await runner.current().drain(5)
+        if self._open:
+            await asyncio.wait(self._open, timeout=1)
+        for task in list(self._open):
+            task.cancel()
+        if self._open:
+            await asyncio.wait(self._open, timeout=2)
+        await upstream.close()
+
+    async def _lifespan(self, receive: Any, send: Any) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                if not self.closing:
+                    with contextlib.suppress(Exception):
+                        await self.drain()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def _call(handler: Any, number: int, frame: FrameType | None) -> None:
+    if callable(handler):
+        handler(number, frame)
+    elif handler == signal.SIG_DFL:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)

@@ -1,0 +1,94 @@
+"""A new route cannot forget who may use it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from chat.models import Conversation, Message, User
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OPEN = {
+    "login": {"GET": 200},
+    "logout": {"GET": 405, "POST": 302},
+    "signup": {"GET": 404, "POST": 404},
+    "password_reset_confirm": {"GET": 200, "POST": 200},
+    "password_reset_complete": {"GET": 200, "POST": 405},
+    "healthz": {"GET": 200},
+    "readyz": {"GET": 200},
+}
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def patterns() -> list[URLPattern]:
+    found: list[URLPattern] = []
+    for item in get_resolver().url_patterns:
+        if isinstance(item, URLResolver):
+            assert str(item.pattern) == "admin/", f"include {item.pattern} here"
+        elif not str(item.pattern).startswith("static"):
+            found.append(item)
+    return found
+
+
+@pytest.fixture
+def alices(db: Any) -> dict[str, Any]:
+    alice = User.objects.create_user("alice", password="alice-password")
+    conversation = Conversation.objects.create(user=alice, title="alices secret", client_id="alices-chat")
+    question = Message.objects.create(conversation=conversation, role="user", content="alices secret")
+    answer = Message.objects.create(
+        conversation=conversation, parent=question, role="assistant", content="alices secret"
+    )
+    conversation.head = answer
+    conversation.save()
+    return {"conversation_id": conversation.pk, "message_id": answer.pk, "chat_id": "alices-chat"}
+
+
+def address(pattern: URLPattern, values: dict[str, Any]) -> str:
+    path = "/" + str(pattern.pattern)
+    for name in pattern.pattern.converters:
+        assert name in values or name in ("uidb64", "token"), f"{pattern.name}: say here what {name} is"
+        before, _, rest = path.partition("<")
+        _, _, after = rest.partition(">")
+        path = f"{before}{values.get(name, 'x')}{after}"
+    return path
+
+
+@pytest.mark.parametrize("pattern", patterns(), ids=lambda item: str(item.name))
+def test_nobody_gets_in_without_logging_in(pattern: URLPattern, alices: dict[str, Any]) -> None:
+    for method in METHODS:
+        response = Client().generic(method, address(pattern, alices))
+        if pattern.name in OPEN:
+            assert response.status_code in (OPEN[pattern.name].get(method, 405), 405), (method, response.status_code)
+        else:
+            assert response.status_code in (302, 401, 403, 405), (method, response.status_code)
+            if response.status_code == 302:
+                assert response.headers["Location"].startswith("/accounts/login/")
+
+
+@pytest.mark.parametrize("staff", [False, True])
+@pytest.mark.parametrize("pattern", patterns(), ids=lambda item: str(item.name))
+def test_other_peoples_things_look_as_if_they_were_not_there(
+    pattern: URLPattern, staff: bool, alices: dict[str, Any]
+) -> None:
+    if not set(pattern.pattern.converters) & set(alices):
+        pytest.skip("nothing of a person in this address")
+    unknown = {"conversation_id": uuid.uuid4(), "message_id": uuid.uuid4(), "chat_id": "nobodys-chat"}
+    client = Client()
+    client.force_login(User.objects.create_user("bob", is_staff=staff))
+    for method in METHODS:
+        data = {"prompt": "hello", "title": "mine now"} if method == "POST" else {}
+        answers = []
+        for values in (alices, unknown):
+            path = address(pattern, values)
+            response = client.post(path, data) if method == "POST" else client.generic(method, path)
+            body = b"" if response.streaming else response.content
+            assert b"alices secret" not in body
+            answers.append((response.status_code, body.replace(str(values).encode(), b"")))
+        assert answers[0][0] == answers[1][0], (method, answers)
+        assert answers[0][0] in (204, 404, 405), (method, answers[0][0])
+    assert Conversation.objects.get(pk=alices["conversation_id"]).title == "alices secret"

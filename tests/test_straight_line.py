@@ -1,0 +1,287 @@
+"""One person, one process, real sockets: from the form to the ledger."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.fakes import FakeUpstream, Gate, error, gated, reset_after, text, tokens
+from tests.site import Person, Site, ids_in
+
+RECORDS = (
+    "from chat.models import UsageRecord\n"
+    "for r in UsageRecord.objects.order_by('created_at'):\n"
+    "    print(r.status, r.reason or '-', r.prompt_tokens, r.completion_tokens, r.exact, r.cost)"
+)
+
+
+def status_of(person: Person, conversation: str, answer: str) -> str:
+    page = person.http.get(f"/c/{conversation}/").text
+    match = re.search(rf'id="m-{answer}" data-role="assistant" data-status="(\w+)"', page)
+    assert match, page
+    return match[1]
+
+
+def wait_for_status(person: Person, conversation: str, answer: str, *wanted: str) -> str:
+    deadline = time.monotonic() + 15
+    while (status := status_of(person, conversation, answer)) not in wanted:
+        assert time.monotonic() < deadline, f"still {status}"
+        time.sleep(0.05)
+    return status
+
+
+def test_a_message_is_answered_stored_and_booked(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    upstream.enqueue(text("Hel", "lo **world**", usage=(12, 3)))
+    chat, answer, said = alice.ask("Say hello")
+    assert said == "Hello **world**"
+    assert wait_for_status(alice, chat, answer, "complete")
+    page = alice.http.get(f"/c/{chat}/").text
+    assert "Say hello" in page
+    assert "<strong>world</strong>" in page
+    sent = upstream.history[0]
+    assert sent["headers"]["authorization"] == "Bearer sk-test"
+    assert sent["json"]["messages"][-1] == {"role": "user", "content": "Say hello"}
+    assert site.shell(RECORDS) == "complete - 12 3 True 4"
+
+
+def test_the_next_message_carries_the_conversation(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    chat, _answer, first = alice.ask("My name is Ada")
+    alice.ask("What is my name?", chat)
+    assert [(turn["role"], turn["content"]) for turn in upstream.history[1]["json"]["messages"]] == [
+        ("user", "My name is Ada"),
+        ("assistant", first),
+        ("user", "What is my name?"),
+    ]
+
+
+def test_every_viewer_sees_the_whole_answer_whenever_it_joins(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    gate = Gate()
+    upstream.enqueue(gated(gate, before=["one ", "two "], after=["three ", "four"]))
+    _chat, answer = ids_in(alice.send("count"))
+    gate.wait_until_reached()
+    with ThreadPoolExecutor(12) as pool:
+        early = [pool.submit(alice.answer, answer) for _ in range(6)]
+        time.sleep(0.3)
+        gate.open()
+        late = [pool.submit(alice.answer, answer) for _ in range(6)]
+        assert {future.result() for future in early + late} == {"one two three four"}
+    assert len(upstream.history) == 1
+
+
+def test_an_html_stream_resumes_after_the_characters_shown(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    upstream.enqueue(tokens(30, interval=0.02))
+    _chat, answer = ids_in(alice.send("go"))
+    with alice.watch(answer, "html") as response:
+        seen = b""
+        for piece in response.iter_raw():
+            seen += piece
+            if seen.count(b"\nid: ") >= 3:
+                break
+    last = re.findall(rb"^id: (\d+)$", seen, re.MULTILINE)[-1].decode()
+    with alice.watch(answer, "html", **{"Last-Event-ID": last}) as response:
+        rest = response.read().decode()
+    assert "event: done" in rest
+    assert 'data-status="complete"' in rest
+    assert "word29" in rest
+    assert len(upstream.history) == 1
+
+
+def test_stop_keeps_the_text_and_closes_the_upstream(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    gate = Gate()
+    upstream.enqueue(gated(gate, before=["kept "], after=["never"]))
+    chat, answer = ids_in(alice.send("go"))
+    gate.wait_until_reached()
+    assert alice.post(f"/m/{answer}/stop/").status_code == 204
+    assert upstream.history[0]["left"].wait(2)
+    assert wait_for_status(alice, chat, answer, "stopped")
+    assert alice.answer(answer) == "kept "
+    assert site.shell(RECORDS).startswith("stopped - ")
+
+
+def test_stop_works_at_any_moment(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    for pause in (0.0, 0.0, 0.005, 0.02, 0.05, 0.12, 0.2):
+        upstream.enqueue(tokens(12, interval=0.01))
+        chat, answer = ids_in(alice.send("go"))
+        time.sleep(pause)
+        assert alice.post(f"/m/{answer}/stop/").status_code == 204
+        assert wait_for_status(alice, chat, answer, "stopped", "complete")
+    assert len(site.shell(RECORDS).splitlines()) == 7
+
+
+def test_a_double_submit_meets_itself(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    token = alice.csrf()
+    key = str(uuid.uuid4())
+
+    def send(_n: int) -> tuple[str, str]:
+        data = {"prompt": "once", "client_key": key}
+        response = alice.http.post("/c/", data=data, headers={"X-CSRFToken": token, "HX-Request": "true"})
+        assert response.status_code == 200, response.text
+        answer = re.search(r'id="m-([0-9a-f-]{36})" data-role="assistant"', response.text)
+        assert answer
+        return response.headers["HX-Push-Url"], answer[1]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(send, range(8)))) == 1
+    answer = send(0)[1]
+    alice.answer(answer)
+    assert len(upstream.history) == 1
+    assert site.shell("from chat.models import Message; print(Message.objects.count())") == "2"
+    assert alice.send("something else", key=key).status_code == 409
+
+
+def test_one_answer_at_a_time_in_a_conversation(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    gate = Gate()
+    upstream.enqueue(gated(gate))
+    chat, answer = ids_in(alice.send("first"))
+    gate.wait_until_reached()
+    refused = alice.send("second", chat)
+    assert refused.status_code == 409
+    assert "Wait for the answer or stop it." in refused.text
+    gate.open()
+    alice.answer(answer)
+    assert alice.send("second", chat).status_code == 200
+
+
+def test_the_limit_refuses_with_the_exact_wait_and_calls_nobody(
+    make_site: Callable[..., Site], upstream: FakeUpstream
+) -> None:
+    site = make_site()
+    site.shell("from chat.models import Plan; Plan.objects.update(requests_per_minute=3)")
+    site.start()
+    alice, bob = site.person("alice"), site.person("bob")
+    for _ in range(3):
+        alice.ask("hello")
+    refused = alice.send("one more")
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["Retry-After"]) <= 20
+    assert refused.headers["Retry-After"] in refused.text
+    assert len(upstream.history) == 3
+    plain = alice.post("/c/", {"prompt": "my long text"}, htmx=False)
+    assert plain.status_code == 429
+    assert "my long text" in plain.text
+    assert bob.ask("hello")[2]
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "sentence"),
+    [
+        (error(429, headers={"Retry-After": "30"}), "failed", "busy"),
+        (error(500), "failed", "Try again in a moment"),
+        (error(401), "failed", "not set up correctly"),
+        (reset_after("some words "), "interrupted", "broke off"),
+    ],
+    ids=["busy", "broken", "wrong key", "cut"],
+)
+def test_a_fault_of_the_provider_ends_in_a_sentence_that_helps(
+    site: Site, upstream: FakeUpstream, script: object, status: str, sentence: str
+) -> None:
+    upstream.always(script)  # type: ignore[arg-type]
+    alice = site.person("alice")
+    chat, answer = ids_in(alice.send("hello"))
+    assert wait_for_status(alice, chat, answer, "failed", "interrupted") == status
+    page = alice.http.get(f"/c/{chat}/").text
+    assert sentence in page
+    assert "Retry" in page
+    assert len(site.shell(RECORDS).splitlines()) == 1
+
+
+def test_retry_gives_another_answer_and_the_failed_one_is_not_sent(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    upstream.enqueue(error(401))
+    chat, answer = ids_in(alice.send("hello"))
+    wait_for_status(alice, chat, answer, "failed")
+    response = alice.post(f"/m/{answer}/regenerate/")
+    assert response.status_code == 200
+    second = ids_in(response)[1]
+    assert second != answer
+    assert alice.answer(second)
+    assert [turn["content"] for turn in upstream.history[-1]["json"]["messages"]] == ["hello"]
+
+
+def test_continue_goes_on_from_the_text_that_is_there(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    upstream.enqueue(text("The first half", finish="length"), text(" and the second."))
+    chat, answer = ids_in(alice.send("go"))
+    assert wait_for_status(alice, chat, answer, "truncated")
+    response = alice.post(f"/m/{answer}/continue/")
+    assert response.status_code == 200
+    assert alice.answer(ids_in(response)[1]) == "The first half and the second."
+
+
+def test_leaving_does_as_the_setting_says(make_site: Callable[..., Site], upstream: FakeUpstream) -> None:
+    site = make_site(CHAT_ON_DISCONNECT="cancel")
+    site.start()
+    alice = site.person("alice")
+    gate = Gate()
+    upstream.enqueue(gated(gate, before=["kept "]))
+    chat, answer = ids_in(alice.send("go"))
+    with alice.watch(answer) as response:
+        next(response.iter_raw())
+    assert upstream.history[0]["left"].wait(3)
+    assert wait_for_status(alice, chat, answer, "stopped")
+
+
+def test_an_answer_goes_on_when_its_viewer_leaves(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    gate = Gate()
+    upstream.enqueue(gated(gate, before=["before "], after=["after"]))
+    chat, answer = ids_in(alice.send("go"))
+    with alice.watch(answer) as response:
+        next(response.iter_raw())
+    gate.open()
+    assert wait_for_status(alice, chat, answer, "complete")
+    assert alice.answer(answer) == "before after"
+
+
+def test_an_open_stream_holds_no_thread(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    gate = Gate()
+    upstream.always(gated(gate))
+    answer = ids_in(alice.send("go"))[1]
+    gate.wait_until_reached()
+    count = f"/proc/{site.processes[-1].pid}/task"
+    opened = threading.Semaphore(0)
+    leave = threading.Event()
+
+    def watch() -> None:
+        with alice.watch(answer) as response:
+            next(response.iter_raw())
+            opened.release()
+            leave.wait(20)
+
+    import os
+
+    threads = [threading.Thread(target=watch) for _ in range(24)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert opened.acquire(timeout=20)
+    try:
+        assert len(os.listdir(count)) < 16
+    finally:
+        leave.set()
+        gate.open()
+        for thread in threads:
+            thread.join()
+
+
+def test_ask_answers_in_the_terminal_through_the_same_door(make_site: Callable[..., Site]) -> None:
+    site = make_site()
+    result = site.manage("ask", "tell me", "--user", "alice")
+    assert "tell me" in result.stdout
+    assert site.shell(RECORDS).startswith("complete")
+    assert "user" in site.manage("ask", "hello", "--user", "nobody", check=False).stderr
