@@ -24,6 +24,7 @@ SLOW = 4.0
 CUT_AFTER = 24
 DEFAULT_CAP = 4096
 
+_COMMAND = re.compile(r"\s*(\S*)\s?(.*)", re.DOTALL)
 _TOKEN = re.compile(r"\s*\S{1,6}|\s+")
 _STATUSES = {
     "400": (400, "invalid_request_error", {}),
@@ -132,7 +133,7 @@ def _asks_to_continue(turns: list[tuple[str, str]]) -> bool:
 
 
 def _answer(question: str) -> Plan:
-    command, _, rest = question.strip().partition(" ")
+    command, rest = _COMMAND.match(question).groups("")
     match command.lower():
         case "/slow":
             return Plan(text=demo_texts.welcome(rest), tokens_per_second=SLOW)
@@ -147,7 +148,7 @@ def _answer(question: str) -> Plan:
         case "/code":
             return Plan(text=demo_texts.CODE)
         case "/echo":
-            return Plan(text=question.lstrip()[len("/echo ") :])
+            return Plan(text=rest)
         case "/help":
             return Plan(text=demo_texts.HELP)
         case "/fail":

@@ -14,6 +14,7 @@ from django.conf import settings
 from chat import errors
 from chat.events import Finish, FinishReason, Opened, UpstreamEvent
 from chat.upstream import client, faults, refusals
+from chat.upstream.clock import Clock
 from chat.upstream.reading import AnswerReader
 from chat.upstream.refusals import Refusal
 from chat.upstream.request import CompletionRequest, body, remember_turned_down, turned_down
@@ -26,29 +27,6 @@ REQUEST_ID_LENGTH = 128
 HEADERS = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
 
 
-class _Clock:
-    """The moment of the loop's clock at which waiting ends; only text and reasoning move it on."""
-
-    def __init__(self) -> None:
-        self._now = asyncio.get_running_loop().time
-        self._stall = settings.CHAT_STALL_TIMEOUT
-        start = self._now()
-        self._answer = start + settings.CHAT_ANSWER_TIMEOUT
-        self.deadline = min(self._answer, start + settings.CHAT_FIRST_TOKEN_TIMEOUT)
-
-    def restart(self) -> None:
-        self.deadline = min(self._answer, self._now() + self._stall)
-
-    def at_most(self, seconds: float) -> None:
-        self.deadline = min(self.deadline, self._now() + seconds)
-
-    def leaves(self, seconds: float) -> bool:
-        return self._now() + seconds < self.deadline
-
-    def answer_is_over(self) -> bool:
-        return self._now() >= self._answer
-
-
 async def stream_completion(request: CompletionRequest) -> AsyncGenerator[list[UpstreamEvent], None]:
     """One list of events per network read: `Opened` first, then text, at the end `Usage` if known and `Finish`.
 
@@ -56,7 +34,8 @@ async def stream_completion(request: CompletionRequest) -> AsyncGenerator[list[U
     task, or closing the generator, closes the connection.
     """
     async with AsyncExitStack() as stack:
-        clock = _Clock()
+        clock = Clock()
+        stack.callback(clock.stop)
         response = await _open(request, clock, stack)
         yield [Opened(request_id=_request_id(response))]
         reader = AnswerReader(request)
@@ -74,11 +53,10 @@ async def stream_completion(request: CompletionRequest) -> AsyncGenerator[list[U
             yield events
 
 
-async def _read(chunks: AsyncIterator[bytes], reader: AnswerReader, clock: _Clock) -> bool:
+async def _read(chunks: AsyncIterator[bytes], reader: AnswerReader, clock: Clock) -> bool:
     """Feeds one network read to the reader; False when no more is to be read."""
     try:
-        async with asyncio.timeout_at(clock.deadline):
-            data = await anext(chunks, None)
+        data = await clock.wait(anext(chunks, None))
     except TimeoutError:
         raise errors.UpstreamTimeout from None
     except Exception as exception:
@@ -98,7 +76,7 @@ async def _read(chunks: AsyncIterator[bytes], reader: AnswerReader, clock: _Cloc
     return not reader.full
 
 
-def _ending(reader: AnswerReader, fault: errors.UpstreamError | None, clock: _Clock) -> Iterator[list[UpstreamEvent]]:
+def _ending(reader: AnswerReader, fault: errors.UpstreamError | None, clock: Clock) -> Iterator[list[UpstreamEvent]]:
     """The last events, or the error, of an answer that will not go on.
 
     A fault after the provider's finish reason harms nothing. Where a limit of ours cut
@@ -115,12 +93,12 @@ def _ending(reader: AnswerReader, fault: errors.UpstreamError | None, clock: _Cl
     yield [*usage, Finish(reason=reason)]
 
 
-def _cut(reader: AnswerReader, fault: errors.UpstreamError | None, clock: _Clock) -> FinishReason | None:
+def _cut(reader: AnswerReader, fault: errors.UpstreamError | None, clock: Clock) -> FinishReason | None:
     late = isinstance(fault, errors.UpstreamTimeout) and clock.answer_is_over()
     return "length" if reader.chars and (reader.full or late) else None
 
 
-async def _open(request: CompletionRequest, clock: _Clock, stack: AsyncExitStack) -> httpx2.Response:
+async def _open(request: CompletionRequest, clock: Clock, stack: AsyncExitStack) -> httpx2.Response:
     """The success response to the request.
 
     Asks again without optional fields that the server names, and once more where the
@@ -144,12 +122,19 @@ async def _open(request: CompletionRequest, clock: _Clock, stack: AsyncExitStack
             raise _noted(answer.error, answer.status)
 
 
-async def _attempt(fields: dict[str, Any], clock: _Clock, stack: AsyncExitStack) -> httpx2.Response | Refusal:
+async def _attempt(fields: dict[str, Any], clock: Clock, stack: AsyncExitStack) -> httpx2.Response | Refusal:
     completions = client.client().chat.completions.with_streaming_response
-    opening = completions.create(**fields, extra_headers=HEADERS, timeout=client.timeout())
+    # In `extra_body` the fields skip the package's type-driven transformation, which costs more than all else here.
+    opening = completions.create(
+        model=fields["model"],
+        messages=[],
+        stream=True,
+        extra_body=fields,
+        extra_headers=HEADERS,
+        timeout=client.timeout(),
+    )
     try:
-        async with asyncio.timeout_at(clock.deadline):
-            opened = await opening.__aenter__()
+        opened = await clock.wait(opening.__aenter__())
     except Exception as exception:
         return refusals.from_exception(exception)
     stack.push_async_exit(opening)
