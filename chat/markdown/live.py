@@ -49,6 +49,12 @@ class LiveMarkdown:
         self._room -= start
         return elements
 
+    def rest(self) -> tuple[Html, ...]:
+        """As `tail`, but as it will stay because no more text comes."""
+        if len(self._tail) > self._room:
+            return (render_plain(self._tail),)
+        return render_block(self._tail, self._definitions)
+
     @property
     def tail_length(self) -> int:
         return len(self._tail)

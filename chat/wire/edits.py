@@ -1,0 +1,88 @@
+"""The smallest change from one element's markup to what it has grown into.
+
+A growing text changes at its end: in the last child of the last child … of the element. These
+are addressed by their depth, 0 being the element itself.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+_CLOSING_TAGS = re.compile(r"(?:</[a-z0-9]+>)+\Z")
+_TAG = re.compile(r"""<(/?)([a-z0-9]+)(?:[^>"]|"[^"]*")*>""")
+_VOID = frozenset({"br", "hr"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edit:
+    depth: int
+    swap: Literal["append", "outerMorph"]
+    markup: str
+
+
+def edits(old: str, new: str) -> list[Edit]:
+    """To be applied in order, deepest first. Both must be one well-formed element."""
+    closing = match[0] if (match := _CLOSING_TAGS.search(old)) else ""
+    opening = old[: len(old) - len(closing)]
+    if closing and new.startswith(opening):
+        return _appends(new, len(opening), closing.count("<") - 1)
+    starts = _starts_of_last_children(old)
+    depth = max(
+        index for index, start in enumerate(starts) if new.startswith(old[:start]) and new[start : start + 2] != "</"
+    )
+    start = starts[depth]
+    if not (first := _TAG.match(new, start)):
+        return [Edit(depth=0, swap="outerMorph", markup=new)]
+    end = first.end() if first[2] in _VOID else new.index(">", _balanced_end(new, first.end())) + 1
+    return [Edit(depth=depth, swap="outerMorph", markup=new[start:end]), *_appends(new, end, depth - 1)]
+
+
+def _appends(new: str, position: int, depth: int) -> list[Edit]:
+    """What `new` has after `position`, where the elements down to `depth` are open."""
+    found = []
+    while depth >= 0:
+        end = _balanced_end(new, position)
+        if end > position:
+            found.append(Edit(depth=depth, swap="append", markup=new[position:end]))
+        position = new.index(">", end) + 1
+        depth -= 1
+    return found
+
+
+def _balanced_end(markup: str, position: int) -> int:
+    """Where the element that is open at `position` closes."""
+    depth = 0
+    for tag in _TAG.finditer(markup, position):
+        if tag[1]:
+            if depth == 0:
+                return tag.start()
+            depth -= 1
+        elif tag[2] not in _VOID:
+            depth += 1
+    return len(markup)
+
+
+def _starts_of_last_children(markup: str) -> list[int]:
+    """Where the element, its last child, and so on begin, as far as they end together."""
+    opened: list[int] = []
+    ending: list[tuple[int, int]] = []
+    for tag in _TAG.finditer(markup):
+        if tag[1]:
+            ending.append((opened.pop(), tag.end()))
+        elif tag[2] not in _VOID:
+            opened.append(tag.start())
+    starts = [0]
+    position = len(markup)
+    for start, end in reversed(ending):
+        if end != position:
+            break
+        position -= len("</>") + len(_name_at(markup, start))
+        if start:
+            starts.append(start)
+    return starts
+
+
+def _name_at(markup: str, start: int) -> str:
+    return match[2] if (match := _TAG.match(markup, start)) else ""
