@@ -1,4 +1,4 @@
-"""Settings of the test run. `TEST_DATABASE_URL` and `TEST_REDIS_URL` choose the services."""
+"""Fixtures of every test."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-os.environ.setdefault("SECRET_KEY", "test-only-" + "k" * 40)
-os.environ["HTTPS_ONLY"] = "0"
 import pytest
 
 from tests.fakes import (

@@ -1,0 +1,13 @@
+"""The site's settings for tests inside this process. `TEST_DATABASE_URL` chooses the database."""
+
+import os
+
+os.environ["SECRET_KEY"] = "test-only-" + "k" * 40
+os.environ["HTTPS_ONLY"] = "0"
+for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CHAT_MODEL", "REDIS_URL", "DEBUG", "ALLOWED_HOSTS"):
+    os.environ[name] = ""
+os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL", "")
+
+from chatsite.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
