@@ -13,6 +13,7 @@ from tests.fakes import (
     FakeUpstream,
     fake_upstream,  # noqa: F401
 )
+from tests.services import RedisServer, name_of, postgres_answers, postgres_database
 from tests.site import Site
 
 
@@ -64,3 +65,33 @@ def site(make_site: Callable[..., Site]) -> Site:
     site = make_site()
     site.start()
     return site
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a migrated PostgreSQL database with alice, bob and sam, to use as a template."""
+    if not postgres_answers():
+        require_service("PostgreSQL does not answer")
+    with postgres_database() as url:
+        site = Site(tmp_path_factory.mktemp("postgres"), DATABASE_URL=url)
+        site.manage("migrate", "--verbosity", "0")
+        site.add_people("alice", "bob", "sam")
+        yield name_of(url)
+
+
+@pytest.fixture
+def postgres(migrated_postgres: str) -> Iterator[str]:
+    """The `DATABASE_URL` of a migrated PostgreSQL database of this test's own."""
+    with postgres_database(migrated_postgres) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A running Redis of this test's own."""
+    if not RedisServer.is_there():
+        require_service("redis-server is not installed")
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
