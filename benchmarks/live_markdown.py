@@ -22,7 +22,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
 from chat.events import Delta
 from chat.markdown import render
 from chat.markdown.code import highlight
-from chat.markdown.render import _render_short
+from chat.markdown.renderer import _render_short
 from chat.wire.html import HtmlEncoder
 
 TOKEN = 4

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from chat.markdown.document import render
 from chat.markdown.live import LiveMarkdown
-from chat.markdown.plain import plain, render_plain
+from chat.markdown.plaintext import plain, render_plain
 from chat.markdown.sanitise import Html
 
 __all__ = ["Html", "LiveMarkdown", "plain", "render", "render_plain"]

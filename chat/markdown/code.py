@@ -23,7 +23,7 @@ _NAMES = """
     http ini java javascript jinja js json json5 jsx julia kotlin latex less lisp lua make makefile markdown
     matlab md nginx nix objective-c objectivec ocaml pascal perl php plaintext postgresql powershell prolog
     properties proto protobuf ps1 py python python3 r rb rs ruby rust sass scala scheme scss sh shell
-    shell-session solidity sql svelte swift tcl terraform tex text toml ts tsx txt typescript verilog vhdl vim
+    shell-session solidity sql swift tcl terraform tex text toml ts tsx txt typescript verilog vhdl vim
     vue xml yaml yml zig zsh
 """
 LANGUAGES: Final = frozenset(_NAMES.split())

@@ -6,8 +6,8 @@ from chat.markdown.blocks import cuts
 from chat.markdown.document import LONGEST
 from chat.markdown.mend import mend
 from chat.markdown.parser import Definitions, link_definitions
-from chat.markdown.plain import render_plain
-from chat.markdown.render import render_block
+from chat.markdown.plaintext import render_plain
+from chat.markdown.renderer import render_block
 from chat.markdown.sanitise import Html
 from chat.text import clean_model_text
 

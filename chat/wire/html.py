@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 
 from chat.events import Delta, LogEvent, Reasoning
 from chat.markdown import LiveMarkdown
+from chat.text import clean_model_text
 from chat.wire import sse
 from chat.wire.edits import edits
 
@@ -97,12 +98,12 @@ class HtmlEncoder:
         if tail > _LONG:
             return waiting < tail // (8 if tail > _VERY_LONG else 64)
         patience = 2 if self._bytes > _DEAR * self._sent else 1
-        return 0 < self._sent and waiting < _SMALL * patience and self._held < patience
+        return self._sent > 0 and waiting < _SMALL * patience and self._held < patience
 
     def _reasoning_partials(self) -> Iterator[str]:
         if not self._reasoning:
             return
-        text = escape(self._reasoning, quote=False)
+        text = escape(clean_model_text(self._reasoning), quote=False)
         self._reasoning = ""
         if self._reasoning_shown:
             yield _partial(f"#{self._id}-reasoning", "append", text)

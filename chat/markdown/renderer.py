@@ -10,7 +10,7 @@ from typing import Any, Final
 from chat.markdown.code import LANGUAGES, highlight, language_of
 from chat.markdown.links import Address, address
 from chat.markdown.parser import Definitions, parse
-from chat.markdown.plain import render_plain
+from chat.markdown.plaintext import render_plain
 from chat.markdown.sanitise import Html, clean, escape
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,423 @@
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import time
+
+import pytest
+from django.template import Context, Template
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat import markdown
+from chat.markdown import LiveMarkdown, plain, render, render_plain
+from chat.markdown.code import CLASSES, LANGUAGES, highlight
+from tests.markdown_page import Node, normal, read
+
+EXAMPLES = 2000 if os.environ.get("SOAK") == "1" else 150
+
+ALLOWED = {
+    **{key: {"dir"} for key in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "ul", "table")},
+    **{key: set() for key in ("br", "hr", "strong", "em", "s", "del", "li", "thead", "tbody", "tr")},
+    "ol": {"dir", "start"},
+    "th": {"align"},
+    "td": {"align"},
+    "a": {"href", "title", "target", "rel"},
+    "code": {"class"},
+    "pre": {"tabindex"},
+    "div": {"class", "dir", "tabindex"},
+    "span": {"class"},
+}
+VALUES = {
+    "dir": r"auto",
+    "start": r"\d{1,9}",
+    "align": r"left|right|center",
+    "href": r"(?:https?://|mailto:)[^\s\\]+",
+    "title": r"(?s).*",
+    "target": r"_blank",
+    "rel": r"noopener noreferrer nofollow ugc",
+    "tabindex": r"0",
+}
+CLASSES_OF = {
+    "code": {f"language-{name}" for name in LANGUAGES},
+    "div": {"code", "code-head", "table", "plain"},
+    "span": {"code-lang", "host", *CLASSES},
+}
+
+
+def assert_safe(markup: str) -> Node:
+    root = read(markup)
+    for node in root.walk()[1:]:
+        assert node.tag in ALLOWED, node.tag
+        assert set(node.attributes) <= ALLOWED[node.tag], node.html()[:200]
+        for name, value in node.attributes.items():
+            if name == "class":
+                assert value in CLASSES_OF[node.tag], value
+            else:
+                assert re.fullmatch(VALUES[name], value, re.IGNORECASE), (name, value)
+    return root
+
+
+def text_of(node: Node | str) -> str:
+    return node if isinstance(node, str) else "".join(text_of(child) for child in node.children)
+
+
+def links(markup: str) -> list[str]:
+    return [node.attributes["href"] for node in read(markup).walk() if node.tag == "a"]
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "<svg><script>alert(1)</script></svg>",
+    "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=1 onerror=alert(1)&gt;'>",
+    "<iframe srcdoc='<script>alert(1)</script>'>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "<details open ontoggle=alert(1)>",
+    "<style>body{display:none}</style>",
+    "<!-- --><b>",
+    "<!--> <img src=x onerror=alert(1)> -->",
+    "<?php echo 1 ?>",
+    "<![CDATA[<script>]]>",
+    "<!DOCTYPE html>",
+    "<div hx-get=/logout hx-trigger=load>x</div>",
+    '<div hx-sse:connect="/m/1/stream/">',
+    "<hx-partial hx-target='body' hx-swap='innerHTML'>gone</hx-partial>",
+    "</hx-partial></template></article><h1>out</h1>",
+    "`<hx-partial hx-target=body>`",
+    "```html\n<hx-partial hx-target=body></hx-partial>\n</code></pre><script>alert(1)</script>\n```",
+    '```"onmouseover=alert(1) x="\ncode\n```',
+    "```<script>\ncode\n```",
+    "```hx-get\ncode",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](java\tscript:alert(1))",
+    "[x](<java\nscript:alert(1)>)",
+    "[x](&#106;avascript:alert(1))",
+    "[x](javascript&colon;alert(1))",
+    "[x](&#x1;javascript:alert(1))",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "[x](vbscript:msgbox(1))",
+    "[x](file:///etc/passwd)",
+    "[x](//evil.example/x)",
+    "[x](/logout)",
+    "[x](?delete=1)",
+    "[x](https:evil.example)",
+    "[x](https:///evil.example)",
+    "[x](https://good.example@evil.example/)",
+    "[x](https://good.example\\@evil.example/)",
+    "[x](https://\u202ehost.example/)",
+    "[x](http://[::1)",
+    "[x](http://a:99999/)",
+    '[x](https://a.example "><img src=x onerror=alert(1)>")',
+    "[x](https://a.example 'a\" onmouseover=\"alert(1)')",
+    '[x](https://a.example/"onmouseover=alert(1))',
+    "<javascript:alert(1)>",
+    "<data:text/html,x>",
+    "<https://a.example/'onclick='alert(1)>",
+    "<me@evil.example?subject=x>",
+    "![x](javascript:alert(1))",
+    "![x](https://a.example/?leak=secret)",
+    '![x" onerror="alert(1)](https://a.example/x.png)',
+    "[![x](https://a.example/x.png)](https://b.example)",
+    "[[x](https://a.example)](https://b.example)",
+    "[x]: javascript:alert(1)\n\n[x]",
+    '[x]: https://a.example "onclick=alert(1)"\n\n[x]',
+    "1. a\n" * 3 + "999999999. b",
+    "data: x\n\nevent: done\ndata: x\n\nid: 9\n: ping",
+    "a\rb\r\nc\x00d\ud800e\udfff",
+    "\u2028\u2029\x0b\x0c\x85",
+    "{% load i18n %}{{ user }}{{ text|safe }}",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "&#60;script&#62;",
+    "$$x$$ ~~~mermaid\ngraph\n~~~",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_becomes_harmless_markup_whole_and_cut_anywhere(text: str) -> None:
+    for context in ("{}", "> {}", "- {}", "|a|\n|-|\n|{}|", "**{}", "# {}", "```\n{}"):
+        source = context.format(text)
+        assert_safe(render(source))
+        assert_safe(render_plain(source))
+        for cut in range(1, len(source), 3):
+            done, tail = LiveMarkdown.snapshot(source[:cut])
+            assert_safe(done)
+            assert_safe(tail)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.text(alphabet=st.sampled_from("<>\"'`*_~[]()!|-#:/&;\\ \n\tahxjpscrit=1.\r\u202e\ud800"), max_size=80))
+def test_any_text_becomes_harmless_markup(text: str) -> None:
+    assert_safe(render(text))
+    assert_safe("".join(LiveMarkdown.snapshot(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<b>bold</b>", "a <script>alert(1)</script> b", "<div>\n<p>x</p>\n</div>", "<!-- note -->", "<hx-partial>"],
+)
+def test_raw_html_is_shown_as_text(text: str) -> None:
+    assert re.sub(r"\s", "", text_of(read(render(text)))) == re.sub(r"\s", "", text)
+
+
+def test_an_image_is_a_visible_link_and_never_loaded() -> None:
+    markup = render("![a *cat*](https://pics.example/cat.png) and ![b](data:image/png;base64,AA)")
+    assert "<img" not in markup
+    assert links(markup) == ["https://pics.example/cat.png"]
+    assert text_of(read(markup)) == "[image: a cat] pics.example and [image: b]"
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("[docs](https://docs.example/a)", "docs (docs.example)"),
+        ("[docs.example](https://docs.example/a)", "docs.example"),
+        ("[the Docs.Example site](https://www.docs.example/a)", "the Docs.Example site"),
+        ("[good.example](https://evil.example/)", "good.example (evil.example)"),
+        ("[evil.example.good.example](https://evil.example/)", "evil.example.good.example (evil.example)"),
+        ("[münchen](https://münchen.example/)", "münchen (xn--mnchen-3ya.example)"),
+        ("<https://docs.example/a>", "https://docs.example/a"),
+        ("<me@docs.example>", "me@docs.example"),
+        ("[write](mailto:me@docs.example)", "write (me@docs.example)"),
+    ],
+)
+def test_a_link_shows_where_it_leads(source: str, shown: str) -> None:
+    markup = render(source)
+    assert text_of(read(markup)) == shown
+    assert len(links(markup)) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/logout",
+        "?delete=1",
+        "//host.example/",
+        "javascript:alert(1)",
+        "ftp://a.example",
+        "https://a.example/" + "x" * 2000,
+    ],
+)
+def test_other_addresses_are_text_only(url: str) -> None:
+    markup = render(f"[text](<{url}>)")
+    assert links(markup) == []
+    assert "text" in text_of(read(markup))
+
+
+def test_links_open_elsewhere_and_tell_the_other_site_nothing() -> None:
+    (link,) = [node for node in read(render("[x](https://a.example)")).walk() if node.tag == "a"]
+    assert link.attributes["target"] == "_blank"
+    assert link.attributes["rel"] == "noopener noreferrer nofollow ugc"
+
+
+def test_the_dialect() -> None:
+    markup = render("3. a\n4. b\n\n|x|y|\n|:-|-:|\n|1|~~2~~|\n\n- [x] done\n- [ ] open\n\n***\n\n## H\n")
+    for piece in (
+        '<ol start="3" dir="auto"><li>a</li>',
+        '<div class="table" tabindex="0"><table dir="auto"><thead><tr><th align="left">x</th>',
+        '<td align="right"><del>2</del></td>',
+        "<li>☑ done</li><li>☐ open</li>",
+        "<hr>",
+        '<h2 dir="auto">H</h2>',
+    ):
+        assert piece in markup
+
+
+def test_code_has_a_label_colours_and_every_character() -> None:
+    source = 'def f(x):\n\treturn "</pre>"  # <b>\n\n\n    \n'
+    markup = render(f"```python title=x\n{source}```")
+    root = assert_safe(markup)
+    (code,) = [node for node in root.walk() if node.tag == "code"]
+    assert code.attributes["class"] == "language-python"
+    assert text_of(code) == source
+    assert '<span class="code-lang">python</span>' in markup
+    assert '<span class="k">' in markup
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_every_language_is_known_to_the_highlighter_and_loses_no_character(language: str) -> None:
+    source = "# x = 'a<b>&' + 1\n\tif (x) { return [y] } // z\n\n"
+    assert text_of(read(highlight(language, source))) == source
+
+
+def test_an_unknown_language_is_shown_without_colours() -> None:
+    markup = render("```nosuchthing\nif x:\n```")
+    assert '<span class="code-lang">nosuchthing</span>' in markup
+    assert "<code>if x:" in markup
+
+
+def test_nesting_is_capped_and_the_text_stays() -> None:
+    deepest = 0
+
+    def depth(node: Node) -> int:
+        return 1 + max((depth(child) for child in node.elements()), default=0)
+
+    for text in (">" * 5000 + " end", "- " * 200 + "end", "".join("  " * n + "- x\n" for n in range(60)) + "end"):
+        root = assert_safe(render(text))
+        deepest = max(deepest, depth(root))
+        assert "end" in text_of(root)
+    assert deepest <= 24
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ">" * 50_000,
+        "> " * 50_000,
+        "|a" * 3000 + "|\n" + "|-" * 3000 + "|\n" + "|\n" * 5000,
+        "[" * 100_000,
+        "*a " * 33_000,
+        "`" * 100_000,
+        "![" * 50_000,
+        "<" * 100_000,
+        "- a\n" * 25_000,
+        "a\n\n" * 30_000,
+        "```python\n" + "+1" * 50_000,
+        "[a]: https://x.example\n" * 4000 + "[a]" * 100,
+        "x" * 100_000,
+        "&quot;" * 16_000,
+    ],
+    ids=range(14),
+)
+def test_costly_text_ends_and_its_markup_is_capped(text: str) -> None:
+    started = time.thread_time()
+    markup = render(text)
+    assert len(markup) <= 25 * len(text) + 100_000
+    assert time.thread_time() - started < 20
+    read(markup)
+
+
+def test_beyond_the_size_limit_the_rest_is_plain() -> None:
+    markup = render("**a**\n\n" * 10_000 + "**end**")
+    assert markup.startswith('<p dir="auto"><strong>a</strong></p>')
+    assert markup.endswith("**end**</div>")
+
+
+def test_a_fault_in_the_renderer_shows_escaped_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("chat.markdown.renderer.clean", broken)
+    assert render("<b>never rendered before</b>") == render_plain("<b>never rendered before</b>")
+
+
+def test_templates_do_not_escape_it_again() -> None:
+    page = Template("{{ a }}|{{ b }}").render(Context({"a": render("*x*"), "b": "<i>"}))
+    assert page == '<p dir="auto"><em>x</em></p>|&lt;i&gt;'
+
+
+def test_plain_is_one_short_line_without_markup() -> None:
+    text = "# Title\n\n- **one**\n- [two](https://x.example)\n\n```py\ncode()\n```\n<b>"
+    assert plain(text, 100) == "Title one two code() <b>"
+    assert plain("word " * 100, 20) == "word word word word…"
+    assert len(plain("x" * 5000, 80)) == 80
+
+
+PIECES = [
+    *("# H\n", "text ", "**b** ", "*e* ", "`c` ", "\n", "\n\n", "- a\n", "- ", "  - n\n", "1. x\n", "2) y\n", "> q\n"),
+    *(
+        "```py\n",
+        "```\n",
+        "~~~\n",
+        "    ind\n",
+        "\t",
+        "| a | b |\n",
+        "|---|---|\n",
+        "|1|2|\n",
+        "***\n",
+        "---\n",
+        "===\n",
+    ),
+    *(
+        "[l](http://x.example) ",
+        "![i](http://x.example)",
+        "<b>",
+        "<div>\n",
+        "</div>\n",
+        "\\",
+        "é",
+        "漢字",
+        "🙂",
+        "\r",
+        "\r\n",
+    ),
+    *("*", "_", "`", "``", "~~", "[", "](", ")", "&amp;", "  \n", " ", "<!--", "-->", "word", "1", ".", "|", ":", "#"),
+]
+texts = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+hostile_definitions = st.lists(
+    st.sampled_from([*PIECES, "[a]: http://a.example\n", "[a]: http://b.example\n", "[a] ", "[x][a] ", "[A]: <"]),
+    max_size=30,
+).map("".join)
+
+
+@st.composite
+def cut(draw: st.DrawFn, source: st.SearchStrategy[str] = texts) -> list[str]:
+    text = draw(source)
+    at = sorted(draw(st.sets(st.integers(0, len(text)), max_size=12)) | {0, len(text)})
+    return [text[a:b] for a, b in itertools.pairwise(at)]
+
+
+@settings(max_examples=EXAMPLES * 4, deadline=None)
+@given(cut())
+def test_streamed_is_what_the_whole_renders_to_and_blocks_so_far_are_its_beginning(pieces: list[str]) -> None:
+    whole = render("".join(pieces))
+    live = LiveMarkdown()
+    so_far = ""
+    for piece in pieces:
+        live.feed(piece)
+        so_far += "".join(live.take_finished())
+        assert whole.startswith(so_far)
+        assert_safe("".join(live.tail()))
+    assert so_far + "".join(live.rest()) == whole
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(cut(hostile_definitions))
+def test_definitions_never_make_it_unsafe(pieces: list[str]) -> None:
+    live = LiveMarkdown()
+    for piece in pieces:
+        live.feed(piece)
+        assert_safe("".join(live.take_finished()))
+    assert_safe("".join(live.rest()))
+
+
+def test_a_definition_serves_the_blocks_after_it() -> None:
+    text = "[a]: https://one.example\n\n[a]: https://two.example\n\npara [x][A]\n\nend [a]\n"
+    assert links(render(text)) == ["https://one.example"] * 2
+
+
+@pytest.mark.parametrize(
+    ("so_far", "tail"),
+    [
+        ("see **bo", '<p dir="auto">see <strong>bo</strong></p>'),
+        ("see **", '<p dir="auto">see</p>'),
+        ("see `co", '<p dir="auto">see <code>co</code></p>'),
+        ("see [the docs](https://ex", '<p dir="auto">see the docs</p>'),
+        ("see [the do", '<p dir="auto">see the do</p>'),
+        ("para\n--", '<p dir="auto">para</p>'),
+        ("- a\n- ", '<ul dir="auto"><li>a</li></ul>'),
+        ("- a\n- **b", '<ul dir="auto"><li>a</li><li><strong>b</strong></li></ul>'),
+        ("| a | b |\n|--", ""),
+        ("```pyth", ""),
+        ("2 * 3 and snake_case", '<p dir="auto">2 * 3 and snake_case</p>'),
+    ],
+)
+def test_half_written_syntax_never_shows_raw(so_far: str, tail: str) -> None:
+    assert "".join(LiveMarkdown.snapshot(so_far)) == tail
+
+
+def test_an_open_fence_waits_with_its_closing_line_and_its_colours() -> None:
+    done, tail = LiveMarkdown.snapshot("```py\nif x:\n``")
+    assert done == ""
+    assert normal(tail).count("if x:\n</code>") == 1
+    assert '<span class="k">' not in tail
+    done, tail = LiveMarkdown.snapshot("```py\nif x:\n```\n")
+    assert '<span class="k">' in done
+    assert tail == ""
+
+
+def test_the_package_shows_only_its_five_names() -> None:
+    assert set(markdown.__all__) == {"Html", "LiveMarkdown", "plain", "render", "render_plain"}
