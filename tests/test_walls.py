@@ -19,6 +19,7 @@ LEVELS: dict[str, int] = {
     "eventlog": 1,
     "markdown": 1,
     "notices": 1,
+    "limits.breaker": 1,
     "limits.rules": 1,
     "limits.stores": 1,
     "prompt": 2,

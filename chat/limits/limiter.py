@@ -12,20 +12,20 @@ import random
 import zoneinfo
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.core.cache import caches
 from django.core.signals import setting_changed
 from django.db import DatabaseError
 
 from chat import errors
 from chat.limits import ledger
 from chat.limits import rules as pure
-from chat.limits.rules import UNKNOWN, Decision, Edges, Period, Request, Rule, RuleState, State
-from chat.limits.stores import LockStore, Renewal, Store, alias
+from chat.limits.fallback import Fallback
+from chat.limits.rules import Decision, Edges, Period, Request, Rule, RuleState, State
+from chat.limits.stores import LockStore, RedisStore, Renewal, Store, StoreDown, open_store
 from chat.limits.wording import Violation, headers, refusal
 from chat.threads import in_database
 
@@ -35,6 +35,7 @@ __all__ = [
     "Renewal",
     "RunningLease",
     "Violation",
+    "degraded",
     "headers",
     "leases",
     "leases_sync",
@@ -54,6 +55,8 @@ __all__ = [
 
 T = TypeVar("T")
 Steps = Generator["Step", Any, T]
+Ask = Callable[[Store, Sequence[Rule], Mapping[str, int]], Decision]
+Divide = Callable[[dict[str, int]], dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ class Grant:
     lease_id: str
     tokens: int
     cost: int
-    already: bool
-    remaining: tuple[RuleState, ...]
+    already: bool = False
+    remaining: tuple[RuleState, ...] = ()
     degraded: bool = False
 
 
@@ -199,10 +202,60 @@ def reset_sync(subject: str, rule: str | None = None) -> None:
 
 
 def _reserve(subject: str, rules: Sequence[Rule], request: Request) -> Steps[Grant]:
-    decision = yield from _warm(
-        subject, rules, lambda store, seeds: store.reserve(subject, rules, request, _edges, seeds)
+    ask = partial(_ask_reserve, subject, request)
+    store = _store()
+    try:
+        if known := _fallback.taken.get(request.lease_id):
+            yield from _renew([known])
+        return _grant(subject, request, (yield from _warm(store, subject, rules, ask)))
+    except StoreDown:
+        if _when_down(subject) == "open":
+            return Grant(lease_id=request.lease_id, tokens=request.tokens, cost=request.cost, degraded=True)
+    grant = _grant(subject, request, (yield from _locally(subject, rules, ask)), degraded=True)
+    _fallback.taken[grant.lease_id] = Renewal(
+        subject=subject, rules=tuple(rules), lease_id=grant.lease_id, tokens=0, cost=0
     )
-    return _grant(subject, request, decision)
+    return grant
+
+
+def _ask_reserve(
+    subject: str, request: Request, store: Store, rules: Sequence[Rule], seeds: Mapping[str, int]
+) -> Decision:
+    return store.reserve(subject, rules, request, _edges, seeds)
+
+
+def _ask_peek(subject: str, store: Store, rules: Sequence[Rule], seeds: Mapping[str, int]) -> Decision:
+    now, state = store.read(subject)
+    return pure.peek(state, now, rules, edges=_edges(now), seeds=seeds)
+
+
+def _warm(store: Store, subject: str, rules: Sequence[Rule], ask: Ask, divide: Divide = dict) -> Steps[Decision]:
+    """Asks the store, and once more with the ledger's sums where it says that it has lost them."""
+    user_id = ledger.user_of(subject)
+    decision: Decision = yield Step(partial(ask, store, rules, {}), remote=store.remote)
+    if decision.cold:
+        lost = [rule for rule in rules if rule.name in decision.cold]
+        seeds = dict.fromkeys(decision.cold, 0)
+        if user_id is not None:
+            seeds = yield Step(partial(ledger.seeds, user_id, lost, _edges(decision.now)), database=True)
+        decision = yield Step(partial(ask, store, rules, divide(seeds)), remote=store.remote)
+    return decision
+
+
+def _locally(subject: str, rules: Sequence[Rule], ask: Ask) -> Steps[Decision]:
+    if _when_down(subject) != "local":
+        raise errors.LimiterDown
+    if _fallback.must_recount():
+        yield Step(_fallback.recount, database=True)
+    _fallback.enter(subject, _outages())
+    divide = partial(_fallback.share_left, rules)
+    return (yield from _warm(_fallback.store, subject, _fallback.share(rules), ask, divide))
+
+
+def _when_down(subject: str) -> str:
+    """People may be let through; who has not logged in never is."""
+    mode: str = settings.LIMITER_WHEN_DOWN
+    return "local" if mode == "open" and ledger.user_of(subject) is None else mode
 
 
 def _grant(subject: str, request: Request, decision: Decision, degraded: bool = False) -> Grant:
@@ -237,40 +290,53 @@ def _seconds(wait_ms: int) -> int | None:
 
 def _renew(renewals: Sequence[Renewal]) -> Steps[None]:
     store = _store()
-    if renewals:
-        yield Step(lambda: store.renew(renewals, _edges), remote=store.remote)
+    try:
+        if renewals:
+            yield Step(partial(store.renew, renewals, _edges), remote=store.remote)
+    except StoreDown:
+        if settings.LIMITER_WHEN_DOWN != "local":
+            raise errors.LimiterDown from None
+        _fallback.store.renew(renewals, _edges)
+    else:
+        for each in renewals:
+            _fallback.taken.pop(each.lease_id, None)
 
 
 def _settle(subject: str, lease_id: str, tokens: int, cost: int, refund_request: bool) -> Steps[bool]:
-    store = _store()
-    call = partial(store.settle, subject, lease_id=lease_id, tokens=tokens, cost=cost, refund_request=refund_request)
-    return (yield Step(call, remote=store.remote))
+    store, taken = _store(), _fallback.taken.pop(lease_id, None)
+    if store.remote and _fallback.used:
+        _fallback.store.settle(subject, lease_id=lease_id, tokens=tokens, cost=cost, refund_request=refund_request)
+    try:
+        if taken:
+            announce = partial(store.renew, [replace(taken, tokens=tokens, cost=cost)], _edges)
+            yield Step(announce, remote=store.remote)
+        call = partial(
+            store.settle, subject, lease_id=lease_id, tokens=tokens, cost=cost, refund_request=refund_request
+        )
+        return (yield Step(call, remote=store.remote))
+    except StoreDown:
+        if taken is None:
+            raise errors.LimiterDown from None
+        return True
 
 
 def _peek(subject: str, rules: Sequence[Rule]) -> Steps[list[RuleState]]:
-    def look(store: Store, seeds: Mapping[str, int]) -> Decision:
-        now, state = store.read(subject)
-        return pure.peek(state, now, rules, edges=_edges(now), seeds=seeds)
-
-    decision = yield from _warm(subject, rules, look)
+    ask = partial(_ask_peek, subject)
+    try:
+        decision = yield from _warm(_store(), subject, rules, ask)
+    except StoreDown:
+        if _when_down(subject) == "open":
+            raise errors.LimiterDown from None
+        decision = yield from _locally(subject, rules, ask)
     return list(decision.states)
-
-
-def _warm(subject: str, rules: Sequence[Rule], ask: Callable[[Store, Mapping[str, int]], Decision]) -> Steps[Decision]:
-    """Asks the store, and once more with the ledger's sums where it says that it has lost them."""
-    store, user_id = _store(), ledger.user_of(subject)
-    seeds = dict.fromkeys((rule.name for rule in rules), 0 if user_id is None else UNKNOWN)
-    decision: Decision = yield Step(lambda: ask(store, seeds), remote=store.remote)
-    if decision.cold and user_id is not None:
-        lost = [rule for rule in rules if rule.name in decision.cold]
-        sums = yield Step(partial(ledger.seeds, user_id, lost, _edges(decision.now)), database=True)
-        decision = yield Step(lambda: ask(store, seeds | sums), remote=store.remote)
-    return decision
 
 
 def _read(subject: str) -> Steps[tuple[int, State]]:
     store = _store()
-    return (yield Step(lambda: store.read(subject), remote=store.remote))
+    try:
+        return (yield Step(partial(store.read, subject), remote=store.remote))
+    except StoreDown:
+        raise errors.LimiterDown from None
 
 
 def _leases(subject: str) -> Steps[list[RunningLease]]:
@@ -304,7 +370,10 @@ def _refusals(subject: str) -> Steps[list[PastRefusal]]:
 
 def _reset(subject: str, rule: str | None) -> Steps[None]:
     store = _store()
-    yield Step(lambda: store.reset(subject, rule), remote=store.remote)
+    try:
+        yield Step(partial(store.reset, subject, rule), remote=store.remote)
+    except StoreDown:
+        raise errors.LimiterDown from None
 
 
 def _moment(milliseconds: int) -> dt.datetime:
@@ -365,19 +434,32 @@ def _give_back(subject: str, task: asyncio.Task[Grant]) -> None:
     giving.add_done_callback(_returning.discard)
 
 
-_stores: dict[str, Store] = {}
+_stores: list[LockStore | RedisStore] = []
+_fallback = Fallback()
 
 
-def _store() -> Store:
+def degraded() -> bool:
+    """Whether the shared store fails right now, so that limits are decided as `LIMITER_WHEN_DOWN` says."""
+    store = _store()
+    return isinstance(store, RedisStore) and store.breaker.failing
+
+
+def _store() -> LockStore | RedisStore:
     if not _stores:
-        _stores["main"] = LockStore(caches.create_connection(alias()))
-    return _stores["main"]
+        _stores.append(open_store())
+    return _stores[0]
+
+
+def _outages() -> int:
+    store = _store()
+    return store.breaker.outages if isinstance(store, RedisStore) else 0
 
 
 def _forget_store(*, setting: str, **_kwargs: object) -> None:
-    if setting in ("CACHES", "TIME_ZONE"):
+    global _fallback
+    if setting == "CACHES":
         _stores.clear()
-        _days.clear()
+        _fallback = Fallback()
 
 
 setting_changed.connect(_forget_store)

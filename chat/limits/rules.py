@@ -417,7 +417,7 @@ def _sweep(state: State, now: int) -> dict[str, Lease]:
     After a step back of the clock nothing may stay longer than if it had been written now.
     """
     leases = {}
-    for name in [name for name in state if name[:2] in ("l:", "s:")]:
+    for name in sorted(name for name in state if name[:2] in ("l:", "s:")):
         lease = Lease.parse(state[name])
         longest = now + (LEASE_MS if name[0] == "l" else SWEPT_MS)
         if lease.until > longest:
@@ -448,12 +448,15 @@ def _settled(state: State, now: int) -> dict[str, int]:
 
 
 def _add(state: State, counter: str, mark: int, amount: int, at: int) -> None:
-    """Books usage: in a calendar only while its period is the present one, in a window at `at`."""
+    """Books usage: in a calendar unless a later period has begun, in a window at `at`.
+
+    A calendar that is not there stays so, for the ledger's sum will have this usage in it.
+    """
     text = state.get(counter)
     if counter[0] == "c":
         start, count = map(int, text.split()) if text else (mark, 0)
-        if start == mark and (text or _was_reset(state, counter[3:], mark)):
-            state[counter] = f"{start} {count + amount}"
+        if start <= mark and (text or _was_reset(state, counter[3:], mark)):
+            state[counter] = f"{mark} {amount + (count if start == mark else 0)}"
     elif text and amount:
         slot_ms, slots = _slots(text)
         slots[at // slot_ms] = slots.get(at // slot_ms, 0) + amount
