@@ -65,8 +65,8 @@ class HtmlEncoder:
     def finish(self, article_html: str, extra_html: str = "", *, body_stays: bool = False) -> bytes:
         """The final article in place of the live one, other partials, then the closing event.
 
-        With `body_stays` the body is completed where it is, and `article_html` has an empty
-        one of the same id. The live body must then carry `hx-morph-skip`.
+        With `body_stays` the body is completed where it is, and the one in `article_html` must
+        be empty, have the same id, and carry `hx-morph-skip-children`.
         """
         partials = [*self._last_partials()] if body_stays else []
         partials += [_partial(f"#{self._id}", "outerMorph", article_html), extra_html]
