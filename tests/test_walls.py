@@ -24,6 +24,7 @@ LEVELS: dict[str, int] = {
     "limits.stores": 1,
     "prompt": 2,
     "limits": 2,
+    "reports": 2,
     "generation": 3,
     "wire": 3,
     "runner": 4,

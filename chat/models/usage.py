@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from chat.models.daily import DailyUsage, site_day
 
 
 class ChatModelQuerySet(models.QuerySet["ChatModel"]):
@@ -205,91 +206,3 @@ class UsageRecord(models.Model):
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
-
-
-class DailyUsageQuerySet(models.QuerySet["DailyUsage"]):
-    def add(self, record: UsageRecord) -> None:
-        """Adds one ledger row to the roll-up of its day. Needs a transaction."""
-        row, _created = self.select_for_update().get_or_create(
-            user_id=record.user_id, model=record.model, day=record.day
-        )
-        row.include(record)
-        row.save()
-
-    def add_refusal(self, user_id: int, model: str) -> None:
-        row, _created = self.get_or_create(user_id=user_id, model=model, day=site_day())
-        self.filter(pk=row.pk).update(refusals=models.F("refusals") + 1)
-
-
-class DailyUsage(models.Model):
-    """Roll-up of the ledger: one row per person, model and day of the site's time zone.
-
-    `first_token_buckets` counts answers by time to first token, see `FIRST_TOKEN_BOUNDS_MS`.
-    """
-
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.SET_NULL,
-        null=True,
-        related_name="daily_usage",
-        verbose_name=_("user"),
-    )
-    model = models.CharField(_("model"), max_length=128)
-    day = models.DateField(_("day"), db_index=True)
-    requests = models.PositiveIntegerField(default=0)
-    failed = models.PositiveIntegerField(default=0)
-    stopped = models.PositiveIntegerField(default=0)
-    refusals = models.PositiveIntegerField(default=0)
-    estimated = models.PositiveIntegerField(default=0)
-    prompt_tokens = models.PositiveBigIntegerField(default=0)
-    cached_tokens = models.PositiveBigIntegerField(default=0)
-    reasoning_tokens = models.PositiveBigIntegerField(default=0)
-    completion_tokens = models.PositiveBigIntegerField(default=0)
-    cost = models.PositiveBigIntegerField(default=0)
-    first_token_buckets = models.JSONField(default=list)
-
-    objects = DailyUsageQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("daily usage")
-        verbose_name_plural = _("daily usage")
-        constraints = (models.UniqueConstraint(fields=("user", "model", "day"), name="daily_user_model_day"),)
-        indexes = (models.Index(fields=("day", "user"), name="daily_day_user"),)
-
-    def __str__(self) -> str:
-        return f"{self.day} {self.model}"
-
-    def include(self, record: UsageRecord) -> None:
-        """Counts one ledger row; the caller saves."""
-        self.requests += 1
-        self.failed += record.status in ("failed", "interrupted")
-        self.stopped += record.status == "stopped"
-        self.estimated += not record.exact
-        for name in ("prompt_tokens", "cached_tokens", "reasoning_tokens", "completion_tokens"):
-            setattr(self, name, getattr(self, name) + getattr(record, name))
-        self.cost += record.cost or 0
-        if record.first_token_ms is not None:
-            buckets = self.first_token_buckets or [0] * (len(FIRST_TOKEN_BOUNDS_MS) + 1)
-            buckets[bisect_left(FIRST_TOKEN_BOUNDS_MS, record.first_token_ms)] += 1
-            self.first_token_buckets = buckets
-
-
-FIRST_TOKEN_BOUNDS_MS: tuple[int, ...] = (
-    100,
-    200,
-    300,
-    500,
-    750,
-    1000,
-    1500,
-    2000,
-    3000,
-    5000,
-    10_000,
-    30_000,
-)
-
-
-def site_day(moment: dt.datetime | None = None) -> dt.date:
-    """The day in the site's time zone."""
-    return timezone.localdate(moment)
