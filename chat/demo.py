@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -24,7 +24,6 @@ SLOW = 4.0
 CUT_AFTER = 24
 DEFAULT_CAP = 4096
 
-_COMMAND = re.compile(r"\s*(\S*)\s?(.*)", re.DOTALL)
 _TOKEN = re.compile(r"\s*\S{1,6}|\s+")
 _STATUSES = {
     "400": (400, "invalid_request_error", {}),
@@ -39,6 +38,8 @@ _STATUSES = {
     "503": (503, "overloaded", {"retry-after": "30"}),
 }
 _FINISH = {"filter": "content_filter", "length": "length"}
+_MIDWAY = frozenset({"cut", "stall", "error", *_FINISH})
+FAULTS = frozenset({"unreachable", "timeout", "html", "empty", "refuse", *_STATUSES, *_MIDWAY})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class Plan:
 
     text: str
     thought: str = ""
-    tokens_per_second: float = TOKENS_PER_SECOND
+    tokens_per_second: float
     fault: str = ""
 
 
@@ -80,7 +81,7 @@ class _Answer(httpx2.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         plan, spoken = self._plan, 0
         for field, token in _said(plan):
-            if spoken == self._cap or (spoken == CUT_AFTER and plan.fault in ("cut", "stall", "error", *_FINISH)):
+            if spoken == self._cap or (spoken == CUT_AFTER and plan.fault in _MIDWAY):
                 break
             spoken += 1
             yield self._chunk({field: token})
@@ -124,7 +125,7 @@ def plan_for(turns: list[tuple[str, str]]) -> Plan:
     earlier = next((content for role, content in reversed(turns[:-2]) if role == "user"), "")
     whole = _answer(earlier).text
     rest = whole.removeprefix(said) if whole.startswith(said) else ""
-    return Plan(text=rest or demo_texts.NOTHING_LEFT)
+    return _plan(rest or demo_texts.NOTHING_LEFT)
 
 
 def _asks_to_continue(turns: list[tuple[str, str]]) -> bool:
@@ -133,37 +134,40 @@ def _asks_to_continue(turns: list[tuple[str, str]]) -> bool:
 
 
 def _answer(question: str) -> Plan:
-    command, rest = _COMMAND.match(question).groups("")
+    said = question.lstrip()
+    command = said.split(maxsplit=1)[0] if said else ""
+    rest = said[len(command) + 1 :]
     match command.lower():
         case "/slow":
             return Plan(text=demo_texts.welcome(rest), tokens_per_second=SLOW)
         case "/fast":
             return Plan(text=demo_texts.welcome(rest), tokens_per_second=0)
         case "/long":
-            return Plan(text=demo_texts.long(), tokens_per_second=TOKENS_PER_SECOND)
+            return _plan(demo_texts.long())
         case "/think":
-            return Plan(text=demo_texts.welcome(rest), thought=demo_texts.THOUGHT)
+            return _plan(demo_texts.welcome(rest), thought=demo_texts.THOUGHT)
         case "/markdown":
-            return Plan(text=demo_texts.MARKDOWN)
+            return _plan(demo_texts.MARKDOWN)
         case "/code":
-            return Plan(text=demo_texts.CODE)
+            return _plan(demo_texts.CODE)
         case "/echo":
-            return Plan(text=rest)
+            return _plan(rest)
         case "/help":
-            return Plan(text=demo_texts.HELP)
+            return _plan(demo_texts.HELP)
         case "/fail":
             return _failing(rest.strip().lower())
-    return Plan(text=demo_texts.welcome(question))
+    return _plan(demo_texts.welcome(question))
 
 
 def _failing(fault: str) -> Plan:
-    plan = Plan(text=demo_texts.STORY, fault=fault)
-    if fault == "empty":
-        return replace(plan, text="")
-    if fault == "refuse":
-        return replace(plan, text=demo_texts.REFUSAL)
-    known = {"cut", "stall", "error", "timeout", "unreachable", "html", *_STATUSES, *_FINISH}
-    return plan if fault in known else Plan(text=demo_texts.HELP)
+    if fault not in FAULTS:
+        return _plan(demo_texts.HELP)
+    text = {"empty": "", "refuse": demo_texts.REFUSAL}.get(fault, demo_texts.STORY)
+    return _plan(text, fault=fault)
+
+
+def _plan(text: str, *, thought: str = "", fault: str = "") -> Plan:
+    return Plan(text=text, thought=thought, fault=fault, tokens_per_second=TOKENS_PER_SECOND)
 
 
 def _said(plan: Plan) -> Iterator[tuple[str, str]]:

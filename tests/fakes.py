@@ -469,7 +469,8 @@ class _Connection(asyncio.Protocol):
             await asyncio.sleep(max(0.0, due - loop.time()))
 
     async def _send(self, data: bytes, plain: bool) -> None:
-        self._write(data if plain else b"%x\r\n%b\r\n" % (len(data), data))
+        if data:  # an empty chunk would end a chunked body
+            self._write(data if plain else b"%x\r\n%b\r\n" % (len(data), data))
         if not self._room.is_set():
             await self._room.wait()
 

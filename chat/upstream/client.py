@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -131,9 +133,15 @@ def _build(base_url: str, api_key: str) -> AsyncOpenAI:
     return AsyncOpenAI(
         api_key=api_key or "none",
         base_url=base_url or "https://api.openai.com/v1",
-        http_client=_HttpClient(follow_redirects=False, limits=limits, cookies=no_cookies),
+        http_client=_HttpClient(verify=_tls(), follow_redirects=False, limits=limits, cookies=no_cookies),
         max_retries=0,
     )
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Reading the trust store is slow, so every loop shares what was read."""
+    return httpx2.create_ssl_context()
 
 
 def timeout() -> httpx2.Timeout:

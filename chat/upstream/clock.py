@@ -30,14 +30,11 @@ class Clock:
 
     def restart(self) -> None:
         """Words came."""
-        self._deadline = min(self._answer, self._loop.time() + self._stall)
+        self._move(min(self._answer, self._loop.time() + self._stall))
 
     def at_most(self, seconds: float) -> None:
         """What matters has come; the rest may take this long, counted from the first call."""
-        deadline = self._loop.time() + seconds
-        if deadline < self._deadline:
-            self._deadline = deadline
-            self.stop()
+        self._move(min(self._deadline, self._loop.time() + seconds))
 
     def leaves(self, seconds: float) -> bool:
         return self._loop.time() + seconds < self._deadline
@@ -67,6 +64,11 @@ class Clock:
             self._waiting = None
             if self._expired:
                 task.uncancel()
+
+    def _move(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._timer is not None and deadline < self._timer.when():
+            self.stop()
 
     def _ring(self) -> None:
         self._timer = None

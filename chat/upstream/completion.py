@@ -40,6 +40,7 @@ async def stream_completion(request: CompletionRequest) -> AsyncGenerator[list[U
         yield [Opened(request_id=_request_id(response))]
         reader = AnswerReader(request)
         chunks = response.aiter_raw()
+        stack.push_async_callback(chunks.aclose)
         fault: errors.UpstreamError | None = None
         more = True
         while more and fault is None:
@@ -88,7 +89,8 @@ def _ending(reader: AnswerReader, fault: errors.UpstreamError | None, clock: Clo
     if reason is None:
         raise _noted(fault or (errors.UpstreamEmpty() if reader.empty else errors.UpstreamBroken()))
     if reason in ("stop", "length") and not reader.chars:
-        yield usage
+        if usage:
+            yield usage
         raise _noted(errors.UpstreamEmpty())
     yield [*usage, Finish(reason=reason)]
 

@@ -24,6 +24,7 @@ LONGEST_WAIT = 86_400
 PATIENCE = 2
 RETRY_PAUSE = 0.3
 
+_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 _TOO_LONG = re.compile(
     r"context[ _]?(length|window|size)|maximum (context|input|prompt|model) length|max_model_len"
     r"|(prompt|input|conversation|messages?) (is|are) too long|too many (input |prompt )?tokens|prompt_too_long",
@@ -109,11 +110,9 @@ def retry_after(headers: Mapping[str, str]) -> int | None:
 
 
 def _number(raw: str | None, unit: float) -> float | None:
-    try:
-        value = float(raw or "") * unit
-    except ValueError:
+    if not raw or not _NUMBER.fullmatch(raw.strip()):
         return None
-    return value if 0 <= value < math.inf else None
+    return float(raw) * unit
 
 
 def _busy(status: int, words: str, wait: int | None) -> Refusal:
