@@ -5,13 +5,17 @@ from __future__ import annotations
 import uuid
 from typing import cast
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from chat.forms import TitleForm
-from chat.models import Conversation, User
+from chat.http import is_htmx
+from chat.models import Conversation, Message, User
+from chat.views import pages
 
 
 def _mine(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
@@ -29,13 +33,28 @@ def rename(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     if form.is_valid():
         conversation.title = form.clean_title()
         conversation.save(update_fields=("title",))
+    if is_htmx(request):
+        return render(request, "chat/_renamed.html", pages.sidebar_context(request, conversation))
     return HttpResponseRedirect(f"/c/{conversation.pk}/")
 
 
 @require_POST
 @login_required
 def delete(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """Also asks a running answer to stop: nobody will see it."""
     conversation = _mine(request, conversation_id)
     conversation.deleted_at = timezone.now()
     conversation.save(update_fields=("deleted_at",))
+    Message.objects.running().filter(conversation=conversation).update(stop_requested=True)
+    messages.success(request, str(conversation.pk), extra_tags="deleted")
     return HttpResponseRedirect("/")
+
+
+@require_POST
+@login_required
+def undelete(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    mine = Conversation.objects.filter(user=cast("User", request.user), pk=conversation_id)
+    if not mine.exists():
+        raise Http404
+    mine.update(deleted_at=None)
+    return HttpResponseRedirect(f"/c/{conversation_id}/")

@@ -78,16 +78,16 @@ async def _answered(request: PersonRequest, sent: exchange.Sent, replaced: uuid.
         return HttpResponseRedirect(f"{address}?live=1#m-{sent.answer.pk}", status=303)
     html = await in_database(_fragments, request, sent, replaced)
     response = HttpResponse(html)
-    response.headers["HX-Push-Url"] = address
+    if not request.headers.get("HX-Current-URL", "").endswith(address):
+        response.headers["HX-Push-Url"] = address
     response.headers["HX-Trigger"] = "message-sent"
     return response
 
 
 def _fragments(request: HttpRequest, sent: exchange.Sent, replaced: uuid.UUID | None) -> str:
-    """A send appends its two articles; any other verb repaints the branch, whose tail has changed."""
+    """The new articles. A send appends them; any other verb puts them in place of a message and all after it."""
     context = pages.chat_context(request, sent.conversation)
-    if replaced is None:
-        newest = {sent.answer.pk} | ({sent.question.pk} if sent.question else set())
-        context["articles"] = [item for item in context["articles"] if uuid.UUID(item.id) in newest]
-    context["whole_branch"] = replaced is not None
+    newest = {sent.answer.pk} | ({sent.question.pk} if sent.question else set())
+    context["articles"] = [item for item in context["articles"] if uuid.UUID(item.id) in newest]
+    context["replaced"] = replaced
     return render_to_string("chat/_answered.html", context, request)

@@ -8,18 +8,16 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from django.conf import settings
-from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET
 
 from chat import errors, markdown, upstream
 from chat.events import Delta, is_last
-from chat.forms import SignupForm
 from chat.http import PersonRequest
 from chat.models import ChatModel, Conversation, Message, User
 from chat.threads import in_database
@@ -30,6 +28,11 @@ SIDEBAR_LENGTH = 60
 LIVE_MARK = "\N{OBJECT REPLACEMENT CHARACTER}live\N{OBJECT REPLACEMENT CHARACTER}"
 
 
+def sidebar_context(request: HttpRequest, conversation: Conversation | None) -> dict[str, Any]:
+    listed = Conversation.objects.for_user(request.user).listed()[:SIDEBAR_LENGTH]
+    return {"conversation": conversation, "groups": present.grouped(listed)}
+
+
 def chat_context(request: HttpRequest, conversation: Conversation | None) -> dict[str, Any]:
     """Everything `chat/page.html` and its fragments show; a constant number of queries."""
     user = cast("User", request.user)
@@ -38,17 +41,16 @@ def chat_context(request: HttpRequest, conversation: Conversation | None) -> dic
     branch = conversation.branch() if conversation else []
     articles = [present.article(message, labels) for message in branch]
     running = next((item for item in articles if item.running), None)
-    listed = Conversation.objects.for_user(user).listed()[:SIDEBAR_LENGTH]
     return {
-        "conversation": conversation,
+        **sidebar_context(request, conversation),
         "articles": articles,
         "running": running,
-        "groups": present.grouped(listed),
         "models": models,
         "chosen_model": (conversation.model if conversation else "") or user.default_model or settings.CHAT_MODEL,
         "client_key": uuid.uuid4(),
         "prompt_limit": settings.CHAT_MAX_PROMPT_CHARS,
         "demo": upstream.is_demo(),
+        "starters": present.starters(demo=upstream.is_demo()) if conversation is None else (),
     }
 
 
@@ -108,18 +110,7 @@ async def _live_page(request: PersonRequest, found: Conversation) -> HttpRespons
     return response
 
 
-@require_http_methods(["GET", "POST"])
-def signup(request: HttpRequest) -> HttpResponse:
-    if not settings.SIGNUP:
-        raise Http404
-    form = SignupForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        login(request, form.save())
-        return HttpResponseRedirect(settings.LOGIN_REDIRECT_URL)
-    return render(request, "registration/signup.html", {"form": form})
-
-
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     error = errors.ChatError(_("Your session has expired. Reload the page; your text is kept."))
     template = "chat/_refusal.html" if request.headers.get("HX-Request") == "true" else "403_csrf.html"
-    return render(request, template, {"error": error}, status=403)
+    return render(request, template, {"error": error, "reload": True}, status=403)

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import ceil
+from typing import Literal
 
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.formats import date_format
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from chat import errors, markdown
 from chat.generation import Broken, Interrupted, NotSaved
@@ -23,11 +26,23 @@ SENTENCES = {
 }
 CONTINUABLE = (Status.TRUNCATED, Status.INTERRUPTED, Status.STOPPED)
 RETRYABLE = (Status.FAILED, Status.INTERRUPTED)
+# Asking once more would end the same way until somebody changed something.
+HOPELESS = (
+    errors.UpstreamMisconfigured.code,
+    errors.UpstreamQuota.code,
+    errors.UpstreamRejected.code,
+    errors.UpstreamTooLong.code,
+)
+PROVIDERS_FAULTS = frozenset(kind.code for kind in errors.UpstreamError.__subclasses__()) | {errors.UpstreamError.code}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Article:
-    """One message as `_article.html` shows it. `shown` counts the characters in `done` and `tail`."""
+    """One message as `_article.html` shows it.
+
+    `shown` counts the characters in `done` and `tail`, `source` is the text as it was written,
+    `fault` says whose fault a failure was.
+    """
 
     id: str
     dom_id: str
@@ -35,6 +50,7 @@ class Article:
     status: str
     running: bool
     html: str
+    source: str
     done: str
     tail: str
     shown: int
@@ -44,6 +60,7 @@ class Article:
     seconds: float | None
     notice: str
     error_code: str
+    fault: Literal["", "site", "provider"]
     retry_after: int
     can_retry: bool
     can_continue: bool
@@ -76,6 +93,12 @@ def notice_of(message: Message) -> str:
     return str(SENTENCES.get(Status(message.status), ""))
 
 
+def _fault(message: Message) -> Literal["", "site", "provider"]:
+    if message.status not in RETRYABLE:
+        return ""
+    return "provider" if message.error_code in PROVIDERS_FAULTS else "site"
+
+
 def article(message: Message, labels: dict[str, str] | None = None) -> Article:
     running = message.is_running
     assistant = message.role == Message.Role.ASSISTANT
@@ -89,6 +112,7 @@ def article(message: Message, labels: dict[str, str] | None = None) -> Article:
     if message.retry_at:
         retry_after = max(ceil((message.retry_at - timezone.now()).total_seconds()), 0)
     ended = assistant and not running
+    can_retry = ended and message.status in RETRYABLE and message.error_code not in HOPELESS
     return Article(
         id=str(message.pk),
         dom_id=f"m-{message.pk}",
@@ -96,19 +120,21 @@ def article(message: Message, labels: dict[str, str] | None = None) -> Article:
         status=message.status,
         running=running,
         html="" if running else markdown.render(message.content),
+        source=message.content if not running else "",
         done=done,
         tail=tail,
         shown=len(message.content),
-        reasoning=markdown.render(message.reasoning) if message.reasoning else "",
+        reasoning=message.reasoning,
         model=(labels or {}).get(message.model, message.model),
         tokens=message.completion_tokens,
         seconds=seconds,
         notice=notice_of(message) if ended else "",
         error_code=message.error_code,
+        fault=_fault(message) if ended else "",
         retry_after=retry_after,
-        can_retry=ended and message.status in RETRYABLE,
+        can_retry=can_retry,
         can_continue=ended and message.status in CONTINUABLE and bool(message.content),
-        can_regenerate=ended and message.status not in RETRYABLE,
+        can_regenerate=ended and not can_retry and message.error_code != errors.UpstreamTooLong.code,
         can_edit=not assistant,
         has_text=bool(message.content),
         turns_left_out=message.turns_left_out,
@@ -118,6 +144,30 @@ def article(message: Message, labels: dict[str, str] | None = None) -> Article:
         previous_version=siblings[version - 1] if version else "",
         next_version=siblings[version + 1] if version + 1 < len(siblings) else "",
         created_at=message.created_at,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Starter:
+    """A first message that an empty conversation suggests."""
+
+    title: str
+    text: str
+
+
+def starters(*, demo: bool) -> Sequence[Starter]:
+    if demo:
+        return (
+            Starter(title=gettext("See what it can show"), text="/markdown"),
+            Starter(title=gettext("Watch it think"), text="/think"),
+            Starter(title=gettext("Let it write code"), text="/code"),
+            Starter(title=gettext("Break something"), text="/fail 429"),
+        )
+    return (
+        Starter(title=gettext("Understand"), text=gettext("Explain in plain words, with an example: ")),
+        Starter(title=gettext("Write"), text=gettext("Draft a short, friendly mail that says: ")),
+        Starter(title=gettext("Improve"), text=gettext("Find mistakes in this and say how to mend them: ")),
+        Starter(title=gettext("Plan"), text=gettext("Break this down into steps I can start on today: ")),
     )
 
 
@@ -132,14 +182,14 @@ class Group:
 def _span(moment: dt.datetime, today: dt.date) -> str:
     days = (today - timezone.localdate(moment)).days
     if days <= 0:
-        return _("Today")
+        return gettext("Today")
     if days == 1:
-        return _("Yesterday")
+        return gettext("Yesterday")
     if days < 7:
-        return _("Last 7 days")
+        return gettext("Last 7 days")
     if days < 30:
-        return _("Last 30 days")
-    return timezone.localtime(moment).strftime("%Y-%m")
+        return gettext("Last 30 days")
+    return date_format(timezone.localtime(moment), "YEAR_MONTH_FORMAT")
 
 
 def grouped(conversations: Iterable[Conversation]) -> list[Group]:
