@@ -152,12 +152,32 @@ local function expire(name, lease)
   put('s:' .. string.sub(name, 3), dump_lease(lease))
 end
 
+local function pull_back(field)
+  if string.sub(field, 1, 1) == 'b' then
+    local window, debt, at = string.match(state[field], '^(%d+) (%d+) (%d+)$')
+    if tonumber(at) > now then put(field, window .. ' ' .. debt .. ' ' .. int(now)) end
+    return
+  end
+  local length, slots = parse_slots(state[field])
+  local current, early, late = math.floor(now / length), {}, nil
+  for slot, count in pairs(slots) do
+    late = late or slot > current
+    if slot < current then early[slot] = count else early[current] = (early[current] or 0) + count end
+  end
+  if late then put(field, dump_slots(length, early)) end
+end
+
 local function sweep()
-  local names, leases = {}, {}
+  local names, counters, leases = {}, {}, {}
   for name in pairs(state) do
     local kind = string.sub(name, 1, 2)
-    if kind == 'l:' or kind == 's:' then names[#names + 1] = name end
+    if kind == 'l:' or kind == 's:' then
+      names[#names + 1] = name
+    elseif string.find(kind, '^[bw]') then
+      counters[#counters + 1] = name
+    end
   end
+  for _, field in ipairs(counters) do pull_back(field) end
   table.sort(names)
   for _, name in ipairs(names) do
     local live = string.sub(name, 1, 1) == 'l'
@@ -263,8 +283,7 @@ function read.w(rule, need)
     if stored_length == length then
       for slot, count in pairs(stored) do
         if slot >= current - SLOTS then
-          slot = math.min(slot, current)
-          slots[slot] = (slots[slot] or 0) + count
+          slots[slot] = count
           used = used + count
           newest = math.max(newest, slot)
         end
@@ -370,6 +389,13 @@ if operation == 'reserve' then
     end
   end
   if #cold > 2 then return cold end
+  for _, rule in ipairs(rules) do
+    if rule.kind == 'c' and state[rule.field] then
+      local first, last = present(rule)
+      local stored, count = pair(state[rule.field])
+      if stored > last then put(rule.field, int(first) .. ' ' .. int(count)) end
+    end
+  end
   local standings, marks, values, refused = {}, {}, {}, {}
   for i, rule in ipairs(rules) do
     standings[i], marks[i], values[i] = read[rule.kind](rule, rule.need)

@@ -291,6 +291,8 @@ def decide(
     cold = _cold(after, now, rules, edges, seeds)
     if cold:
         return state, Decision(cold=cold, now=now)
+    for rule in rules:
+        _pull_back_period(after, rule, now, edges)
     readings = [_read(after, leases, now, rule, request.need(rule.unit), edges, seeds) for rule in rules]
     states = tuple(reading.state for reading in readings)
     if live := leases.get(request.lease_id):
@@ -417,6 +419,8 @@ def _sweep(state: State, now: int) -> dict[str, Lease]:
     After a step back of the clock nothing may stay longer than if it had been written now.
     """
     leases = {}
+    for name in [name for name in state if name[0] in "bw"]:
+        _pull_back(state, name, now)
     for name in sorted(name for name in state if name[:2] in ("l:", "s:")):
         lease = Lease.parse(state[name])
         longest = now + (LEASE_MS if name[0] == "l" else SWEPT_MS)
@@ -428,6 +432,19 @@ def _sweep(state: State, now: int) -> dict[str, Lease]:
         elif name[0] == "l":
             leases[name[2:]] = lease
     return leases
+
+
+def _pull_back(state: State, counter: str, now: int) -> None:
+    if counter[0] == "b":
+        window, debt, at = state[counter].split()
+        if int(at) > now:
+            state[counter] = f"{window} {debt} {now}"
+        return
+    slot_ms, slots = _slots(state[counter])
+    present = now // slot_ms
+    if slots and max(slots) > present:
+        early = {slot: count for slot, count in slots.items() if slot < present}
+        state[counter] = _dump_slots(slot_ms, early | {present: sum(slots.values()) - sum(early.values())})
 
 
 def _expire(state: State, name: str, lease: Lease, now: int) -> None:
@@ -565,7 +582,7 @@ def _read_window(state: State, leases: Mapping[str, Lease], now: int, rule: Rule
         length, stored = _slots(text)
         for slot, count in stored.items() if length == slot_ms else ():
             if slot >= present - SLOTS:
-                slots[min(slot, present)] = slots.get(min(slot, present), 0) + count
+                slots[slot] = count
     used = sum(slots.values())
     holders = [lease for lease in leases.values() if rule.field in lease.marks] if rule.unit != "request" else []
     held = sum(lease.held(rule.unit[0]) for lease in holders)
@@ -614,8 +631,8 @@ def _read_calendar(
 
 
 def _calendar(state: State, rule: Rule, now: int, edges: Edges, seed: int) -> tuple[int, int, int]:
-    """Start, end and count of the present period. A stored period that has begun is never left for an
-    earlier one, but one that lies further ahead than the next was a wrong clock's."""
+    """Start, end and count of the present period. A stored period is never left for an earlier one,
+    unless it lies further ahead than the next: then a wrong clock wrote it."""
     start, end = _present(edges, now)
     text = state.get(rule.field)
     if text is None:
@@ -626,6 +643,15 @@ def _calendar(state: State, rule: Rule, now: int, edges: Edges, seed: int) -> tu
     if start < stored <= end:
         return stored, edges[2] if stored == edges[1] else stored + end - start, count
     return start, end, count
+
+
+def _pull_back_period(state: State, rule: Rule, now: int, edges: Mapping[Period, Edges]) -> None:
+    if not rule.period or rule.field not in state:
+        return
+    start, end = _present(edges[rule.period], now)
+    stored, count = state[rule.field].split()
+    if int(stored) > end:
+        state[rule.field] = f"{start} {count}"
 
 
 def _present(edges: Edges, now: int) -> tuple[int, int]:

@@ -259,3 +259,8 @@ def decision_from(reply: Sequence[int], rules: Sequence[Rule]) -> Decision:
     )
     allowed, already = status > 0, status == 2
     return Decision(allowed=allowed, already=already, tokens=tokens, cost=cost, states=states, now=now)
+
+
+def eviction_policy(cache: RedisCache | DjangoRedisCache) -> str:
+    """What Redis drops first when its memory is full; empty where it does not tell. Raises `redis.RedisError`."""
+    return str(_raw_client(cache).info("memory").get("maxmemory_policy", ""))
