@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
@@ -143,11 +144,20 @@ async def resume(user: User, message_id: uuid.UUID, *, client_key: str) -> Sent:
 
 async def stop(user: User, message_id: uuid.UUID) -> Message:
     """Asks the owner of a running answer to end it; an ended one is left as it is."""
-    message = await in_database(_request_stop, user, message_id)
+    return await _stop(Message.objects.for_user(user), message_id)
+
+
+async def stop_for_admin(message_id: uuid.UUID) -> Message:
+    """As `stop`, whoever asked for the answer. The caller has checked the right to."""
+    return await _stop(Message.objects.select_related("conversation"), message_id)
+
+
+async def _stop(reachable: QuerySet[Message], message_id: uuid.UUID) -> Message:
+    message = await in_database(_request_stop, reachable, message_id)
     if message.is_running:
         if runner.current().stop(message.pk):
             await runner.current().wait(message.pk)
-            message = await in_database(_answer, user, message_id)
+            message = await in_database(_answer_among, reachable, message_id)
         else:
             await notices.stop(message.pk)
     return message
@@ -276,11 +286,18 @@ def _message(user: User, message_id: uuid.UUID, role: str) -> Message:
 
 
 def _answer(user: User, message_id: uuid.UUID) -> Message:
-    return _message(user, message_id, Message.Role.ASSISTANT)
+    return _answer_among(Message.objects.for_user(user).select_related("parent"), message_id)
 
 
-def _request_stop(user: User, message_id: uuid.UUID) -> Message:
-    answer = _answer(user, message_id)
+def _answer_among(reachable: QuerySet[Message], message_id: uuid.UUID) -> Message:
+    found = reachable.filter(pk=message_id, role=Message.Role.ASSISTANT).first()
+    if found is None:
+        raise errors.NotFound
+    return found
+
+
+def _request_stop(reachable: QuerySet[Message], message_id: uuid.UUID) -> Message:
+    answer = _answer_among(reachable, message_id)
     Message.objects.running().filter(pk=answer.pk).update(stop_requested=True)
     return answer
 
