@@ -1,11 +1,14 @@
 from chat.models.access import ApiKey, LimitOverride, Plan, User
 from chat.models.conversation import Conversation, Message, ServerProcess, Status
-from chat.models.usage import ChatModel, DailyUsage, ModelPrice, UsageRecord
+from chat.models.daily import DailyUsage
+from chat.models.reading import ConversationReading
+from chat.models.usage import ChatModel, ModelPrice, UsageRecord
 
 __all__ = [
     "ApiKey",
     "ChatModel",
     "Conversation",
+    "ConversationReading",
     "DailyUsage",
     "LimitOverride",
     "Message",

@@ -76,6 +76,10 @@ class Conversation(models.Model):
     class Meta:
         verbose_name = _("conversation")
         verbose_name_plural = _("conversations")
+        permissions = (
+            ("read_conversations", _("Can read other people's conversations, with a reason")),
+            ("stop_answers", _("Can stop other people's answers")),
+        )
         indexes = (models.Index(fields=("user", "-updated_at"), name="conversation_user_updated"),)
         constraints = (models.UniqueConstraint(fields=("user", "client_id"), name="conversation_user_client"),)
 
