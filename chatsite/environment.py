@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ImproperlyConfigured
@@ -165,13 +165,15 @@ def database(name: str, folder: Path) -> dict[str, object]:
 
 
 def email(name: str) -> dict[str, object]:
-    """Django's EMAIL_* settings from smtp://user:password@host:port or smtps://…; unset sends nothing."""
+    """EMAIL_* settings from smtp[s]://user:password@host:port?from=chat@example.org; unset sends nothing."""
 
     def convert(raw: str) -> dict[str, object]:
         parts = urlsplit(raw)
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
             raise ValueError
+        sender = dict(parse_qsl(parts.query)).get("from", f"chatsite@{parts.hostname}")
         return {
+            "DEFAULT_FROM_EMAIL": sender,
             "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
             "EMAIL_HOST": parts.hostname,
             "EMAIL_PORT": parts.port or (465 if parts.scheme == "smtps" else 587),

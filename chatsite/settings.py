@@ -65,7 +65,9 @@ CHAT_STALL_TIMEOUT = env.seconds("CHAT_STALL_TIMEOUT", 60)
 CHAT_ANSWER_TIMEOUT = env.seconds("CHAT_ANSWER_TIMEOUT", 900)
 LIMITER_WHEN_DOWN = env.choice("LIMITER_WHEN_DOWN", "local", ("local", "closed", "open"))
 
-globals().update(env.email("EMAIL_URL"))
+_mail = env.email("EMAIL_URL")
+globals().update(_mail)
+MAIL_ENABLED = "EMAIL_HOST" in _mail
 
 REDIS_URL = env.redis_url("REDIS_URL")
 DATABASES = {"default": env.database("DATABASE_URL", BASE_DIR / "data")}
