@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from chat import demo, demo_texts, errors, upstream
+from chat import errors, upstream
+from chat.demo import model as demo
+from chat.demo import texts
 from chat.events import Delta
 from tests.asking import Answer, ask, collect, request, run
 
@@ -108,7 +110,7 @@ def test_it_keeps_to_the_cap() -> None:
 
 def test_think_reasons_before_it_answers() -> None:
     answer = ask("/think hard")
-    assert answer.reasoning == demo_texts.THOUGHT
+    assert answer.reasoning == texts.THOUGHT
     assert "    hard" in answer.text
     assert answer.usage
     assert 0 < answer.usage.reasoning_tokens < answer.usage.completion_tokens
@@ -159,15 +161,15 @@ def test_a_busy_demo_says_when_to_come_back() -> None:
 
 
 def test_an_unknown_fault_gets_the_help() -> None:
-    assert ask("/fail somehow").text == demo_texts.HELP
-    assert ask("/fail").text == demo_texts.HELP
+    assert ask("/fail somehow").text == texts.HELP
+    assert ask("/fail").text == texts.HELP
 
 
 @pytest.mark.parametrize("question", ["/fail length", "/fail cut", "/fail stall"])
 def test_it_continues_where_it_was_cut_off(question: str) -> None:
     first = ask(question).text
     rest = continued(question, first).text
-    assert first + rest == demo_texts.STORY
+    assert first + rest == texts.STORY
 
 
 def test_a_stopped_answer_is_continued() -> None:
@@ -176,7 +178,7 @@ def test_a_stopped_answer_is_continued() -> None:
 
 
 def test_a_complete_answer_has_nothing_to_continue() -> None:
-    assert continued("hello", ask("hello").text, "continue").text == demo_texts.NOTHING_LEFT
+    assert continued("hello", ask("hello").text, "continue").text == texts.NOTHING_LEFT
 
 
 def test_a_first_message_may_begin_with_continue() -> None:

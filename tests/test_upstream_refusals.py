@@ -44,7 +44,8 @@ TOO_LONG = [
 
 
 @pytest.fixture(autouse=True)
-def fresh(settings: Any) -> None:
+def fresh(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chat.upstream.refusals.RETRY_PAUSE", 0.02)
     settings.CHAT_FIRST_TOKEN_TIMEOUT = 3
     settings.CHAT_STALL_TIMEOUT = 3
     settings.CHAT_ANSWER_TIMEOUT = 10
@@ -145,6 +146,15 @@ def test_a_prompt_beyond_the_window_is_recognised(fake_upstream: FakeUpstream, b
     fake_upstream.enqueue(error(400, **body))  # type: ignore[arg-type]
     assert type(ask().error) is errors.UpstreamTooLong
     assert len(fake_upstream.history) == 1
+
+
+@pytest.mark.parametrize("key", ["canary-é", "canary\n-key"])
+def test_a_key_that_fits_no_header_is_a_fault_of_the_configuration(
+    fake_upstream: FakeUpstream, settings: Any, key: str
+) -> None:
+    settings.OPENAI_API_KEY = key
+    assert type(ask().error) is errors.UpstreamMisconfigured
+    assert fake_upstream.history == []
 
 
 def test_a_redirect_is_not_followed(fake_upstream: FakeUpstream) -> None:
@@ -273,6 +283,23 @@ def test_an_optional_field_that_is_rejected_is_dropped_and_remembered(
     assert field not in second
     assert field not in third
     assert set(first) - {field} <= set(second) == set(third)
+
+
+def test_the_output_cap_goes_by_its_other_name_where_one_is_rejected(fake_upstream: FakeUpstream) -> None:
+    fake_upstream.enqueue(error(400, message="'max_tokens' is not supported with this model.", param="max_tokens"))
+    ask(max_output_tokens=77)
+    assert fake_upstream.history[1]["json"]["max_completion_tokens"] == 77
+
+
+@pytest.mark.parametrize("field", ["safety_identifier", "store", "max_completion_tokens", "stream_options"])
+def test_fields_for_openai_may_be_rejected_too(
+    fake_upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    monkeypatch.setattr(requests, "is_openai", lambda base_url: True)
+    fake_upstream.enqueue(error(400, message="Unknown parameter.", param=field))
+    assert ask("one", safety="person-1").text == "one "
+    assert field in fake_upstream.history[0]["json"]
+    assert field not in fake_upstream.history[1]["json"]
 
 
 def test_a_field_named_by_a_validation_error_is_dropped(fake_upstream: FakeUpstream) -> None:

@@ -100,6 +100,11 @@ def test_an_end_without_a_reason_is_no_success(fake_upstream: FakeUpstream, end:
     assert broken(ask(), "one")
 
 
+def test_done_without_a_reason_waits_for_nothing(fake_upstream: FakeUpstream) -> None:
+    fake_upstream.enqueue(stream("one", DONE, Hang()))
+    assert broken(ask(), "one")
+
+
 @pytest.mark.parametrize("last", [STOP, STOP.rstrip(b"\n"), STOP + HEARTBEAT], ids=["plain", "no line end", "comment"])
 def test_a_reason_alone_is_a_success(fake_upstream: FakeUpstream, last: bytes) -> None:
     fake_upstream.enqueue(stream("one", last))

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import aiohttp
 import httpx2
@@ -25,16 +24,11 @@ MAX_CONNECTIONS = 1000
 KEEP_ALIVE = 30.0
 ERROR_BODY_LIMIT = 65_536
 
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str, str], AsyncOpenAI]] = WeakKeyDictionary()
+_clients: dict[asyncio.AbstractEventLoop, dict[tuple[str, str], AsyncOpenAI]] = {}
 
 
-def _only_warnings(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.WARNING
-
-
-# At DEBUG the package may print whole requests.
-for _name in ("openai", "openai._base_client", "openai._response", "openai._legacy_response"):
-    logging.getLogger(_name).addFilter(_only_warnings)
+# At DEBUG the package logs what a provider put into its headers.
+logging.getLogger("openai._base_client").addFilter(lambda record: record.levelno >= logging.WARNING)
 
 
 class _Capped(httpx2.AsyncByteStream):
@@ -68,6 +62,8 @@ class _Guard(httpx2.AsyncBaseTransport):
             response: httpx2.Response = await self._inner.handle_async_request(request)
         except httpx2.TransportError as error:
             raise _told_apart(error) from error.__cause__
+        except ValueError as error:
+            raise httpx2.LocalProtocolError(type(error).__name__) from None
         except Exception as error:
             raise httpx2.RemoteProtocolError(type(error).__name__) from None
         if not response.is_success:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Any
 
 import httpx2
@@ -87,7 +87,8 @@ def _ending(reader: AnswerReader, fault: errors.UpstreamError | None, clock: Clo
         yield events
     reason, usage = reader.reason() or _cut(reader, fault, clock), reader.usage()
     if reason is None:
-        raise _noted(fault or (errors.UpstreamEmpty() if reader.empty else errors.UpstreamBroken()))
+        ended = errors.UpstreamEmpty() if reader.empty else errors.UpstreamBroken()
+        raise _noted(ended if fault is None or reader.done else fault)
     if reason in ("stop", "length") and not reader.chars:
         if usage:
             yield usage
@@ -139,13 +140,19 @@ async def _attempt(fields: dict[str, Any], clock: Clock, stack: AsyncExitStack) 
         opened = await clock.wait(opening.__aenter__())
     except Exception as exception:
         return refusals.from_exception(exception)
-    stack.push_async_exit(opening)
+    stack.push_async_callback(_close, opening)
     response = opened.http_response
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     plain = response.headers.get("content-encoding", "identity").strip().lower() in ("", "identity")
     if kind != "text/event-stream" or not plain:
         return Refusal(error=errors.UpstreamBroken(), status=response.status_code)
     return response
+
+
+async def _close(opening: AbstractAsyncContextManager[Any]) -> None:
+    """Ends the connection unless it was read to its end; what goes wrong in doing so concerns nobody."""
+    with suppress(Exception):
+        await opening.__aexit__(None, None, None)
 
 
 def _noted(error: errors.UpstreamError, status: int | None = None) -> errors.UpstreamError:

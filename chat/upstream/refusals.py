@@ -61,8 +61,10 @@ def from_exception(exception: Exception) -> Refusal:
     cause = exception.__cause__ if isinstance(exception, openai.APIConnectionError) else exception
     if isinstance(cause, httpx2.TimeoutException | TimeoutError):
         return Refusal(error=errors.UpstreamTimeout())
-    if isinstance(cause, httpx2.ConnectError | httpx2.ProxyError | httpx2.UnsupportedProtocol):
+    if isinstance(cause, httpx2.ConnectError | httpx2.ProxyError):
         return Refusal(error=errors.UpstreamUnreachable())
+    if isinstance(cause, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol | UnicodeError):
+        return Refusal(error=errors.UpstreamMisconfigured())
     if isinstance(cause, httpx2.NetworkError):
         return Refusal(error=errors.UpstreamUnreachable(), again_after=RETRY_PAUSE)
     return Refusal(error=errors.UpstreamBroken())

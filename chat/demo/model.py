@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from chat import demo_texts
+from chat.demo import texts
 from chat.text import estimate_tokens
 
 MODELS = ("demo",)
@@ -125,7 +125,7 @@ def plan_for(turns: list[tuple[str, str]]) -> Plan:
     earlier = next((content for role, content in reversed(turns[:-2]) if role == "user"), "")
     whole = _answer(earlier).text
     rest = whole.removeprefix(said) if whole.startswith(said) else ""
-    return _plan(rest or demo_texts.NOTHING_LEFT)
+    return _plan(rest or texts.NOTHING_LEFT)
 
 
 def _asks_to_continue(turns: list[tuple[str, str]]) -> bool:
@@ -139,30 +139,30 @@ def _answer(question: str) -> Plan:
     rest = said[len(command) + 1 :]
     match command.lower():
         case "/slow":
-            return Plan(text=demo_texts.welcome(rest), tokens_per_second=SLOW)
+            return Plan(text=texts.welcome(rest), tokens_per_second=SLOW)
         case "/fast":
-            return Plan(text=demo_texts.welcome(rest), tokens_per_second=0)
+            return Plan(text=texts.welcome(rest), tokens_per_second=0)
         case "/long":
-            return _plan(demo_texts.long())
+            return _plan(texts.long())
         case "/think":
-            return _plan(demo_texts.welcome(rest), thought=demo_texts.THOUGHT)
+            return _plan(texts.welcome(rest), thought=texts.THOUGHT)
         case "/markdown":
-            return _plan(demo_texts.MARKDOWN)
+            return _plan(texts.MARKDOWN)
         case "/code":
-            return _plan(demo_texts.CODE)
+            return _plan(texts.CODE)
         case "/echo":
             return _plan(rest)
         case "/help":
-            return _plan(demo_texts.HELP)
+            return _plan(texts.HELP)
         case "/fail":
             return _failing(rest.strip().lower())
-    return _plan(demo_texts.welcome(question))
+    return _plan(texts.welcome(question))
 
 
 def _failing(fault: str) -> Plan:
     if fault not in FAULTS:
-        return _plan(demo_texts.HELP)
-    text = {"empty": "", "refuse": demo_texts.REFUSAL}.get(fault, demo_texts.STORY)
+        return _plan(texts.HELP)
+    text = {"empty": "", "refuse": texts.REFUSAL}.get(fault, texts.STORY)
     return _plan(text, fault=fault)
 
 
