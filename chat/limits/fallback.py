@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ class Fallback:
     """`taken` are the leases granted here, which the shared store has yet to hear of."""
 
     def __init__(self) -> None:
-        self.store = LockStore(LocMemCache("limits-fallback", {"OPTIONS": {"MAX_ENTRIES": 100_000}}))
+        self.store = LockStore(LocMemCache(f"limits-{uuid.uuid4()}", {"OPTIONS": {"MAX_ENTRIES": 100_000}}))
         self.taken: dict[str, Renewal] = {}
         self.used = False
         self.processes = 1
