@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST
 from chat import exchange, viewers
 from chat.forms import read_key, read_prompt
 from chat.http import PersonRequest, is_htmx
+from chat.limits import limiter
 from chat.threads import in_database
 from chat.views import pages
 from chat.views.guard import person_only, refuse_person, refusing_with
@@ -81,6 +82,9 @@ async def _answered(request: PersonRequest, sent: exchange.Sent, replaced: uuid.
     if not request.headers.get("HX-Current-URL", "").endswith(address):
         response.headers["HX-Push-Url"] = address
     response.headers["HX-Trigger"] = "message-sent"
+    if sent.grant:
+        for name, value in limiter.headers(sent.grant.remaining).items():
+            response.headers[name] = value
     return response
 
 

@@ -16,7 +16,7 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from chat import errors, markdown, upstream
+from chat import allowance, errors, markdown, upstream
 from chat.events import Delta, is_last
 from chat.http import PersonRequest
 from chat.models import ChatModel, Conversation, Message, User
@@ -50,6 +50,7 @@ def chat_context(request: HttpRequest, conversation: Conversation | None) -> dic
         "client_key": uuid.uuid4(),
         "prompt_limit": settings.CHAT_MAX_PROMPT_CHARS,
         "demo": upstream.is_demo(),
+        "allowances": allowance.of(user),
         "starters": present.starters(demo=upstream.is_demo()) if conversation is None else (),
     }
 

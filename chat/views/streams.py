@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
-from chat import errors, viewers
+from chat import allowance, errors, viewers
 from chat.eventlog import LogMissing, event_log
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage, is_last
 from chat.models import ChatModel, Message
@@ -229,7 +229,8 @@ async def _last_frame(request: HttpRequest, message_id: uuid.UUID, encoder: Html
         message = next((item for item in branch if item.pk == message_id), message)
         context = {"article": present.article(message, present.labels_of(ChatModel.objects.all()))}
         article_html = render_to_string("chat/_article.html", context, request)
-        extra = render_to_string("chat/_after_answer.html", {**context, "conversation": message.conversation}, request)
+        after = {**context, "conversation": message.conversation, "allowances": allowance.of(message.conversation.user)}
+        extra = render_to_string("chat/_after_answer.html", after, request)
         return encoder.finish(article_html, extra)
 
     try:

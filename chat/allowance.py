@@ -1,0 +1,59 @@
+"""What a person has left, in words and numbers that a page can show."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from chat import errors
+from chat.limits import limiter, plans, wording
+from chat.limits.rules import RuleState
+from chat.models import User
+
+LOW = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """One limit of a person; `taken` counts what running answers hold as used. Costs are micro-dollars."""
+
+    name: str
+    label: str
+    unit: str
+    limit: int
+    taken: int
+    remaining: int
+    percent_left: int
+    level: str
+    resets_at: dt.datetime
+
+
+def of(user: User) -> list[Allowance]:
+    """Every limit, the tightest first; empty while the limiter does not answer."""
+    try:
+        states = limiter.peek_sync(plans.subject_of(user), plans.rules_for(user))
+    except errors.LimiterDown:
+        return []
+    return present(states)
+
+
+def present(states: Iterable[RuleState]) -> list[Allowance]:
+    return [_one(state) for state in sorted(states, key=lambda state: -state.share)]
+
+
+def _one(state: RuleState) -> Allowance:
+    level = "out" if state.remaining == 0 else "low" if state.share >= LOW else "ok"
+    return Allowance(
+        name=state.rule.name,
+        label=wording.describe(state.rule),
+        unit=state.rule.unit,
+        limit=state.limit,
+        taken=state.used + state.held,
+        remaining=state.remaining,
+        percent_left=max(0, min(100, round(100 * (1 - state.share)))),
+        level=level,
+        resets_at=timezone.now() + dt.timedelta(seconds=state.resets_in),
+    )
