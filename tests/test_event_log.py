@@ -1,0 +1,191 @@
+"""A log is read alike in the process that writes it and in any other."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+import pytest
+
+from chat.eventlog import LogMissing, MemoryEventLog, RedisEventLog, merged
+from chat.eventlog import redis as shared
+from chat.eventlog.base import EventLog
+from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage
+from tests.services import RedisServer
+
+PACES: dict[str, Callable[[], float]] = {
+    "steady": lambda: 0.005,
+    "bursts": lambda: random.choice([0, 0, 0, 0.06]),
+}
+LAST = Finished(status="complete", usage=Usage(prompt_tokens=3, completion_tokens=4, cached_tokens=1))
+
+
+async def read(log: EventLog, message_id: uuid.UUID) -> list[LogEvent]:
+    events: list[LogEvent] = []
+    async with aclosing(log.tail(message_id)) as tail:
+        async for batch in tail:
+            events += batch
+    return merged(events)
+
+
+async def read_when_there(log: EventLog, message_id: uuid.UUID) -> list[LogEvent]:
+    while True:
+        try:
+            return await read(log, message_id)
+        except LogMissing:
+            await asyncio.sleep(0.01)
+
+
+def run_with(count: int, server: RedisServer, body: Callable[..., Awaitable[None]]) -> None:
+    """Each log stands for one process: they share nothing but Redis."""
+
+    async def run() -> None:
+        logs = [RedisEventLog(server.url) for _ in range(count)]
+        try:
+            async with asyncio.timeout(30):
+                await body(*logs)
+        finally:
+            for log in logs:
+                await log.close()
+
+    asyncio.run(run())
+
+
+def start(log: EventLog, message_id: uuid.UUID) -> LogEvent:
+    first = Started(message_id=str(message_id), model="m")
+    log.open(message_id)
+    log.append(message_id, [first])
+    return first
+
+
+async def say(log: EventLog, message_id: uuid.UUID, words: list[str], pause: Callable[[], float]) -> None:
+    for word in words:
+        log.append(message_id, [Delta(text=word)])
+        await asyncio.sleep(pause())
+
+
+def test_every_event_survives_the_way_to_another_process() -> None:
+    events: list[LogEvent] = [
+        Started(message_id="x", model="m"),
+        Reasoning(text="hm 😀"),
+        Delta(text="\u2028\x00 <b>"),
+        Failed(status="interrupted", code="c", message="sentence", retry_after=3),
+        LAST,
+        Finished(status="stopped"),
+    ]
+    assert shared.decode(shared.encode(7, events)) == (7, events)
+
+
+@pytest.mark.parametrize("pace", PACES)
+def test_another_process_reads_all_of_it_once_and_in_order(redis_server: RedisServer, pace: str) -> None:
+    async def body(writer: RedisEventLog, reader: RedisEventLog, late: RedisEventLog) -> None:
+        ids = [uuid.uuid4() for _ in range(8)]
+        for message_id in ids:
+            start(writer, message_id)
+        words = [f"w{n} " for n in range(120)]
+        pause = PACES[pace]
+        early = [asyncio.ensure_future(read_when_there(reader, message_id)) for message_id in ids]
+        await asyncio.gather(*(say(writer, message_id, words, pause) for message_id in ids))
+        middle = [asyncio.ensure_future(read_when_there(late, message_id)) for message_id in ids]
+        for message_id in ids:
+            writer.append(message_id, [LAST])
+        local = [await read(writer, message_id) for message_id in ids]
+        for events in [*(await asyncio.gather(*early, *middle)), *local]:
+            assert isinstance(events[0], Started)
+            assert events[1:] == [Delta(text="".join(words)), LAST]
+        assert await read(reader, ids[0]) == local[0], "after its end the log is still there"
+
+    run_with(3, redis_server, body)
+
+
+def test_many_viewers_share_one_reading_connection(redis_server: RedisServer) -> None:
+    async def body(writer: RedisEventLog, reader: RedisEventLog) -> None:
+        message_id = uuid.uuid4()
+        start(writer, message_id)
+        viewers = [asyncio.ensure_future(read_when_there(reader, message_id)) for _ in range(50)]
+        await asyncio.sleep(0.3)
+        with redis_server.client() as client:
+            assert len(client.client_list()) <= 2 + shared.LOADS_AT_ONCE
+        writer.append(message_id, [Delta(text="all"), LAST])
+        assert len({str(events) for events in await asyncio.gather(*viewers)}) == 1
+
+    run_with(2, redis_server, body)
+
+
+def test_a_stream_expires_by_itself(redis_server: RedisServer) -> None:
+    async def body(writer: RedisEventLog) -> None:
+        message_id = uuid.uuid4()
+        start(writer, message_id)
+        await asyncio.sleep(0.1)
+        with redis_server.client() as client:
+            assert 0 < client.ttl(shared.key_of(message_id)) <= shared.KEEP_ALIVE
+            writer.append(message_id, [LAST])
+            await asyncio.sleep(0.2)
+            assert 0 < client.ttl(shared.key_of(message_id)) <= shared.KEEP_AFTER_END
+
+    run_with(1, redis_server, body)
+
+
+def test_an_unknown_log_is_missing(redis_server: RedisServer) -> None:
+    async def body(log: RedisEventLog) -> None:
+        with pytest.raises(LogMissing):
+            await read(log, uuid.uuid4())
+
+    run_with(1, redis_server, body)
+
+
+def test_a_frozen_redis_loses_nothing_and_repeats_nothing(redis_server: RedisServer) -> None:
+    async def body(writer: RedisEventLog, reader: RedisEventLog) -> None:
+        message_id = uuid.uuid4()
+        start(writer, message_id)
+        writer.append(message_id, [Delta(text="one ")])
+        await asyncio.sleep(0.15)
+        following = asyncio.ensure_future(read(reader, message_id))
+        await asyncio.sleep(0.15)
+        redis_server.freeze()
+        writer.append(message_id, [Delta(text="two ")])
+        with pytest.raises(LogMissing):
+            await following
+        local = asyncio.ensure_future(read(writer, message_id))
+        await asyncio.sleep(shared.TIMEOUT + 0.3)
+        writer.append(message_id, [Delta(text="three "), LAST])
+        assert (await local)[1:] == [Delta(text="one two three "), LAST], "local viewers go on"
+        redis_server.thaw()
+        assert (await read_when_there(reader, message_id))[1:] == [Delta(text="one two three "), LAST]
+
+    run_with(2, redis_server, body)
+
+
+def test_what_follows_a_loss_of_all_data_reaches_those_who_were_reading(redis_server: RedisServer) -> None:
+    async def body(writer: RedisEventLog, reader: RedisEventLog, newcomer: RedisEventLog) -> None:
+        message_id = uuid.uuid4()
+        start(writer, message_id)
+        await asyncio.sleep(0.15)
+        following = asyncio.ensure_future(read(reader, message_id))
+        await asyncio.sleep(0.15)
+        with redis_server.client() as client:
+            client.flushall()
+        writer.append(message_id, [Delta(text="after "), LAST])
+        assert (await following)[1:] == [Delta(text="after "), LAST]
+        with pytest.raises(LogMissing):
+            await read(newcomer, message_id)
+
+    run_with(3, redis_server, body)
+
+
+def test_a_nudge_wakes_a_silent_tail() -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        message_id = uuid.uuid4()
+        first = start(log, message_id)
+        async with asyncio.timeout(2), aclosing(log.tail(message_id)) as tail:
+            assert await anext(tail) == [first]
+            waiting = asyncio.ensure_future(anext(tail))
+            await asyncio.sleep(0)
+            log.nudge(message_id)
+            assert await waiting == []
+
+    asyncio.run(run())
