@@ -108,7 +108,7 @@ class Page:
 
     def __init__(self, dom_id: str, done: str = "", tail: str = "") -> None:
         self.id = dom_id
-        self.parts = {"done": read(done), "tail": read(tail), "think": read("")}
+        self.parts = {"done": read(done), "tail": read(tail), "reasoning": read("")}
         self.article = ""
         self.last_id = ""
         self.closed = False
@@ -146,8 +146,6 @@ class Page:
             parent.children.remove(node)
 
     def _find(self, target: str) -> tuple[Node | None, Node]:
-        if target == f"#{self.id}-reasoning":
-            return None, next(n for n in self.parts["think"].walk() if n.attributes.get("id") == f"{self.id}-reasoning")
         first, *steps = target.split(">")
         name = "tail" if first == "next [id$=tail]" else first.removeprefix(f"#{self.id}-")
         parent, node = None, self.parts[name]

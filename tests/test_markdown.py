@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chat import markdown
 from chat.markdown import LiveMarkdown, plain, render, render_plain
 from chat.markdown.code import CLASSES, LANGUAGES, highlight
+from chat.markdown.renderer import render_block
 from tests.markdown_page import Node, normal, read
 
 EXAMPLES = 2000 if os.environ.get("SOAK") == "1" else 150
@@ -108,6 +109,7 @@ HOSTILE = [
     "[x](https:///evil.example)",
     "[x](https://good.example@evil.example/)",
     "[x](https://good.example\\@evil.example/)",
+    "[x](https://evil.example\\\\.good.example/)",
     "[x](https://\u202ehost.example/)",
     "[x](http://[::1)",
     "[x](http://a:99999/)",
@@ -372,6 +374,21 @@ def test_streamed_is_what_the_whole_renders_to_and_blocks_so_far_are_its_beginni
         assert whole.startswith(so_far)
         assert_safe("".join(live.tail()))
     assert so_far + "".join(live.rest()) == whole
+
+
+@settings(max_examples=EXAMPLES * 4, deadline=None)
+@given(texts)
+def test_block_by_block_is_what_one_pass_gives(text: str) -> None:
+    assert render(text) == "".join(render_block(text, {}))
+
+
+def test_a_text_beyond_the_size_limit_streams_to_the_same_end() -> None:
+    text = "**a** b\n\n- c\n- d\n\n" * 4000
+    live, so_far = LiveMarkdown(), ""
+    for start in range(0, len(text), 3001):
+        live.feed(text[start : start + 3001])
+        so_far += "".join(live.take_finished())
+    assert so_far + "".join(live.rest()) == render(text)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)

@@ -63,7 +63,7 @@ def live_page(shown: int) -> str:
         <article id="{ID}" data-status="streaming">
         <div id="{ID}-live" hx-sse:connect="/stream" hx-sse:close="done" hx-swap="none" hx-trigger="load, every 10s"
              hx-headers='{{"Last-Event-ID": "{shown}"}}'></div>
-        <div id="{ID}-think"></div>
+        <details id="{ID}-think"><summary>Thoughts</summary><div id="{ID}-reasoning"></div></details>
         <div id="{ID}-body" hx-ignore><div id="{ID}-done">{done}</div><div id="{ID}-tail">{tail}</div></div></article>
         <script src="/vendor/htmx-4.0.1.min.js"></script><script src="/vendor/hx-sse-4.0.1.min.js"></script>"""
 
@@ -74,8 +74,9 @@ def frames(shown: int) -> Iterator[bytes]:
     yield encoder.encode([Reasoning(text="more")])
     for at in range(0, len(TEXT), 25):
         yield encoder.encode([Delta(text=TEXT[at : at + 25])])
-    body = f'<div id="{ID}-body" hx-ignore hx-morph-skip-children></div>'
-    yield encoder.finish(f'<article id="{ID}" data-status="complete">{body}</article>', body_stays=True)
+    body = f'<div id="{ID}-body" hx-ignore><div id="{ID}-done">{render(TEXT)}</div><div id="{ID}-tail"></div></div>'
+    reasoning = f'<details id="{ID}-think"><div id="{ID}-reasoning">Think &lt;b&gt;\nmore</div></details>'
+    yield encoder.finish(f'<article id="{ID}" data-status="complete">{reasoning}{body}</article>')
 
 
 class Site(BaseHTTPRequestHandler):
@@ -133,6 +134,7 @@ def test_the_streamed_page_equals_the_rendered_text(browser: Any, address: str, 
     page.wait_for_selector("article[data-status=complete]")
     content = "id => document.getElementById(id).innerHTML"
     streamed = page.evaluate(content, f"{ID}-done") + page.evaluate(content, f"{ID}-tail")
+    assert page.evaluate(content, f"{ID}-reasoning") == "Think &lt;b&gt;\nmore"
     parse = "markup => { const div = document.createElement('div'); div.innerHTML = markup; return div.innerHTML }"
     assert streamed == page.evaluate(parse, render(TEXT))
     assert page.locator("[hx-sse\\:connect]").count() == 0

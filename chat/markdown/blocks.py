@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from chat.markdown.parser import parse_with_ranges
 
@@ -21,8 +22,8 @@ def cuts(source: str) -> list[int]:
     if not spans:
         return []
     last_start, last_end = spans[-1]
-    ends = [end for _, end in spans[:-1]]
-    edges = {edge for end in ends if (edge := _line_edge(data, end)) <= last_start}
+    neighbours = ((end, following) for (_, end), (following, _) in pairwise(spans))
+    edges = {edge for end, following in neighbours if (edge := _line_edge(data, end)) <= following}
     if _is_closed_fence(data[last_start:last_end]):
         edges.add(_line_edge(data, last_end))
     return [len(data[:edge].decode()) for edge in sorted(edges - {0})]

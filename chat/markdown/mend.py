@@ -13,7 +13,11 @@ _BARE = re.compile(r"[\s>#*+=_~`|:!\\.-]*(?:\d{1,9}[.)]?)?[\s>#*+=_~`|:!\\-]*(?:
 _BLOCK_START = re.compile(r"\s*(?:$|[>#|]|(?:[-*+]|\d{1,9}[.)])\s)")
 _TOKEN = re.compile(r"\\.|`+|\*{1,3}|_{1,3}|~~|!?\[|\]\(?|<(?=https?:|mailto:)")
 _DESTINATION = re.compile(r"<?(?:[^()\s<>]|\([^()\s]*\))*>?(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
+_UNFINISHED = re.compile(r"<?[^\s<>]{0,2000}>?(?:\s+(?:[\"'].{0,200})?)?")
+_MARKS: Final = " \t>#*+=_~`|:-"
+_LONGEST_MARKER: Final = 40
 _LONGEST_LABEL: Final = 300
+_MOST_OPEN: Final = 30
 
 
 def mend(source: str) -> str:
@@ -22,11 +26,18 @@ def mend(source: str) -> str:
     head += newline
     if _in_fence(head):
         return head if not last.strip(" `~>") else source
-    if _BARE.fullmatch(last) or _FENCE.fullmatch(last) or last.lstrip().startswith("|"):
+    if _is_only_syntax(last) or last.lstrip().startswith("|"):
         last = ""
     source = _without_table_header(head) if not last else head + last
     start = _paragraph_start(source)
     return source[:start] + _Inline(source[start:]).mended()
+
+
+def _is_only_syntax(line: str) -> bool:
+    """Whether a line so far has nothing but what may become a marker, a rule or a fence."""
+    if not line.strip(_MARKS) or _FENCE.fullmatch(line):
+        return True
+    return len(line) <= _LONGEST_MARKER and _BARE.fullmatch(line) is not None
 
 
 def _in_fence(lines: str) -> bool:
@@ -70,6 +81,8 @@ class _Inline:
         position = 0
         while token := _TOKEN.search(self._text, position):
             position = self._take(token[0], token.start(), token.end())
+            if len(self._open) > _MOST_OPEN:
+                return self._text
         closing = self._close()
         text = self._text
         for start, end in sorted(self._removed, reverse=True):
@@ -118,7 +131,7 @@ class _Inline:
         if mark == "](" and (destination := _DESTINATION.match(self._text, end)):
             del self._open[opened:]
             return destination.end()
-        if (mark == "](" and "\n" not in self._text[end:]) or end == len(self._text):
+        if end == len(self._text) or (mark == "](" and _UNFINISHED.fullmatch(self._text, end)):
             self._text = self._text[: at if bracket[0] == "!" else start]
             return len(self._text)
         del self._open[opened:]

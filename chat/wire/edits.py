@@ -35,7 +35,7 @@ def edits(old: str, new: str) -> list[Edit]:
     start = starts[depth]
     if not (first := _TAG.match(new, start)):
         return [Edit(depth=0, swap="outerMorph", markup=new)]
-    end = first.end() if first[2] in _VOID else new.index(">", _balanced_end(new, first.end())) + 1
+    end = first.end() if first[2] in _VOID else new.index(">", end_of_content(new, first.end())) + 1
     return [Edit(depth=depth, swap="outerMorph", markup=new[start:end]), *_appends(new, end, depth - 1)]
 
 
@@ -43,7 +43,7 @@ def _appends(new: str, position: int, depth: int) -> list[Edit]:
     """What `new` has after `position`, where the elements down to `depth` are open."""
     found = []
     while depth >= 0:
-        end = _balanced_end(new, position)
+        end = end_of_content(new, position)
         if end > position:
             found.append(Edit(depth=depth, swap="append", markup=new[position:end]))
         position = new.index(">", end) + 1
@@ -51,8 +51,8 @@ def _appends(new: str, position: int, depth: int) -> list[Edit]:
     return found
 
 
-def _balanced_end(markup: str, position: int) -> int:
-    """Where the element that is open at `position` closes."""
+def end_of_content(markup: str, position: int) -> int:
+    """Where the closing tag is of the element that is open at `position`."""
     depth = 0
     for tag in _TAG.finditer(markup, position):
         if tag[1]:

@@ -1,24 +1,24 @@
 """The browser's protocol: unnamed SSE messages that hold `<hx-partial>` elements.
 
-The live article has, in this order, the element that holds the connection, `<div id="…-think">`,
-and in its body `<div id="…-done">` and `<div id="…-tail">`. What the page shows first stands in
-the last two. From then on the top-level elements in the tail are changed one by one, mostly by
-putting text at the end of the last one, so that little is sent twice.
+The live article has, in this order, the element that holds the connection, one with the id
+`…-reasoning`, and in its body `<div id="…-done">` and `<div id="…-tail">`. What the page shows
+first stands in the last two. From then on the top-level elements in the tail are changed one by
+one, mostly by putting text at the end of the last one, so that little is sent twice. No script
+may put elements behind them or at the end of one of them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final
-
-from django.utils.translation import gettext
 
 from chat.events import Delta, LogEvent, Reasoning
 from chat.markdown import LiveMarkdown
 from chat.text import clean_model_text
 from chat.wire import sse
-from chat.wire.edits import edits
+from chat.wire.edits import edits, end_of_content
 
 # Characters. Less than this waits for the next frame: a frame costs about 100 bytes.
 _SMALL: Final = 64
@@ -43,6 +43,7 @@ class HtmlEncoder:
         self._sent = shown or 0
         self._snapshot = shown is None
         self._shown: tuple[str, ...] = ()
+        self._finished: list[str] = []
         self._reasoning = ""
         self._reasoning_shown = False
         self._held = 0
@@ -62,14 +63,16 @@ class HtmlEncoder:
         self._bytes += len(frame)
         return frame
 
-    def finish(self, article_html: str, extra_html: str = "", *, body_stays: bool = False) -> bytes:
+    def finish(self, article_html: str, extra_html: str = "") -> bytes:
         """The final article in place of the live one, other partials, then the closing event.
 
-        With `body_stays` the body is completed where it is, and the one in `article_html` must
-        be empty, have the same id, and carry `hx-morph-skip-children`.
+        Where its body (`<div id="…-body">`) shows what the page has already, the page's own stays.
         """
-        partials = [*self._last_partials()] if body_stays else []
-        partials += [_partial(f"#{self._id}", "outerMorph", article_html), extra_html]
+        done, tail = self._live.take_finished(), self._live.rest()
+        self._finished += done
+        short = self._without_body(article_html, "".join((*self._finished, *tail)))
+        partials = [*self._show(done, tail)] if short else []
+        partials += [_partial(f"#{self._id}", "outerMorph", short or article_html), extra_html]
         return sse.event("".join(partials), id=str(self._sent)) + self.closing()
 
     def closing(self) -> bytes:
@@ -83,7 +86,7 @@ class HtmlEncoder:
                 self._reasoning += event.text
         if self._skip and len(self._unseen) >= self._skip:
             self._live.feed(self._unseen[: self._skip])
-            self._live.take_finished()
+            self._finished += self._live.take_finished()
             self._shown = self._live.tail()
             self._unseen = self._unseen[self._skip :]
             self._skip = 0
@@ -104,25 +107,26 @@ class HtmlEncoder:
         if not self._reasoning:
             return
         text = escape(clean_model_text(self._reasoning), quote=False)
-        self._reasoning = ""
-        if self._reasoning_shown:
-            yield _partial(f"#{self._id}-reasoning", "append", text)
-            return
-        self._reasoning_shown = True
-        summary = f"<summary>{escape(gettext('Thinking'))}</summary>"
-        body = f'<div id="{self._id}-reasoning" class="plain" dir="auto" hx-ignore>{text}</div>'
-        yield _partial(f"#{self._id}-think", "innerMorph", f"<details>{summary}{body}</details>")
+        swap = "append" if self._reasoning_shown else "innerMorph"
+        self._reasoning, self._reasoning_shown = "", True
+        yield _partial(f"#{self._id}-reasoning", swap, text)
 
     def _text_partials(self) -> Iterator[str]:
         if self._live.length > self._sent or self._snapshot:
             done = self._live.take_finished()
+            self._finished += done
             yield from self._show(done, self._live.tail())
 
-    def _last_partials(self) -> Iterator[str]:
-        if self._skip:
-            self._live.feed(self._unseen)
-            self._snapshot = True
-        yield from self._show(self._live.take_finished(), self._live.rest())
+    def _without_body(self, article_html: str, content: str) -> str:
+        """The article with an empty body that htmx does not morph; nothing if the body is not `content`."""
+        body = re.search(rf'<div id="{re.escape(self._id)}-body"[^>]*(?=>)', article_html)
+        if not body or self._unseen or not content:
+            return ""
+        start = body.end() + 1
+        end = end_of_content(article_html, start)
+        if content not in article_html[start:end]:
+            return ""
+        return f"{article_html[: body.end()]} hx-morph-skip-children>{article_html[end:]}"
 
     def _show(self, done: Sequence[str], tail: tuple[str, ...]) -> Iterator[str]:
         if self._snapshot:
