@@ -19,11 +19,11 @@ from chat import errors
 from chat.limits import breaker, limiter, plans
 from chat.limits import rules as pure
 from chat.limits.rules import LEASE_MS, Rule
-from chat.models import ServerProcess, UsageRecord, User
-from chat.models.usage import site_day
+from chat.models import ServerProcess, User
 from tests import hammer
 from tests.conftest import require_service
 from tests.services import RedisServer
+from tests.test_limits import spent
 from tests.test_limits_rules import most_in_any
 
 TRIES = 1_000 if os.environ.get("SOAK") == "1" else 200
@@ -94,19 +94,6 @@ def alice(db):
 
 def subject():
     return f"ip:{uuid.uuid4()}"
-
-
-def spent(user, tokens, **fields):
-    return UsageRecord.objects.create(
-        message_id=uuid.uuid4(),
-        conversation_id=uuid.uuid4(),
-        user=user,
-        model="m",
-        status="complete",
-        prompt_tokens=tokens,
-        day=site_day(),
-        **fields,
-    )
 
 
 def used(name, rules=PEOPLE):
@@ -233,7 +220,7 @@ def test_a_forgotten_script_is_sent_again(server):
 def test_a_flushed_redis_takes_the_quota_from_the_ledger(server, alice):
     name = plans.subject_of(alice)
     limiter.reserve_sync(name, PEOPLE, lease_id="a", tokens=4_000)
-    spent(alice, 4_000, cost=7)
+    spent(alice, 4_000)
     limiter.settle_sync(name, lease_id="a", tokens=4_000, cost=7)
     with server.client() as client:
         client.flushall()

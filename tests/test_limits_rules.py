@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chat.limits import rules as pure
 from chat.limits.rules import LEASE_MS, NEVER, Request, Rule
 
-EXAMPLES = 2_000 if os.environ.get("SOAK") == "1" else 120
+EXAMPLES = 2_000 if os.environ.get("SOAK") == "1" else 80
 prove = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

@@ -18,7 +18,7 @@ from chat.limits.stores import Renewal
 from tests.conftest import require_service
 from tests.services import RedisServer
 
-HISTORIES, STEPS = (400, 300) if os.environ.get("SOAK") == "1" else (60, 120)
+HISTORIES, STEPS = (400, 300) if os.environ.get("SOAK") == "1" else (40, 110)
 MIDNIGHT = 1_793_491_200_000
 MINUTE = 60_000
 ZONE = ZoneInfo("Europe/Berlin")
