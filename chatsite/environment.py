@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -164,28 +164,26 @@ def database(name: str, folder: Path) -> dict[str, object]:
     return _parse(name, sqlite(folder / "chatsite.sqlite3"), convert, "a sqlite:/// or postgres:// address")
 
 
-def email(name: str) -> dict[str, object]:
-    """EMAIL_* settings from smtp[s]://user:password@host:port?from=chat@example.org; unset sends nothing."""
+def mailer(name: str) -> tuple[dict[str, Any], str]:
+    """Django's mailer, and who mail is from: smtp[s]://user:password@host:port?from=chat@example.org."""
 
-    def convert(raw: str) -> dict[str, object]:
+    def convert(raw: str) -> tuple[dict[str, Any], str]:
         parts = urlsplit(raw)
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
             raise ValueError
-        sender = dict(parse_qsl(parts.query)).get("from", f"chatsite@{parts.hostname}")
-        return {
-            "DEFAULT_FROM_EMAIL": sender,
-            "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-            "EMAIL_HOST": parts.hostname,
-            "EMAIL_PORT": parts.port or (465 if parts.scheme == "smtps" else 587),
-            "EMAIL_HOST_USER": unquote(parts.username or ""),
-            "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
-            "EMAIL_USE_SSL": parts.scheme == "smtps",
-            "EMAIL_USE_TLS": parts.scheme == "smtp" and bool(parts.username),
-            "EMAIL_TIMEOUT": 10,
+        options = {
+            "host": parts.hostname,
+            "port": parts.port or (465 if parts.scheme == "smtps" else 587),
+            "username": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""),
+            "use_ssl": parts.scheme == "smtps",
+            "use_tls": parts.scheme == "smtp" and bool(parts.username),
+            "timeout": 10,
         }
+        sender = dict(parse_qsl(parts.query)).get("from", f"chatsite@{parts.hostname}")
+        return {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options}, sender
 
-    nothing: dict[str, object] = {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
-    return _parse(name, nothing, convert, "an smtp:// or smtps:// address")
+    return _parse(name, ({}, "chatsite@localhost"), convert, "an smtp:// or smtps:// address")
 
 
 def sqlite(path: Path) -> dict[str, object]:

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import django
 from django.core.exceptions import ImproperlyConfigured
 
 from chatsite import environment as env
@@ -65,9 +66,15 @@ CHAT_STALL_TIMEOUT = env.seconds("CHAT_STALL_TIMEOUT", 60)
 CHAT_ANSWER_TIMEOUT = env.seconds("CHAT_ANSWER_TIMEOUT", 900)
 LIMITER_WHEN_DOWN = env.choice("LIMITER_WHEN_DOWN", "local", ("local", "closed", "open"))
 
-_mail = env.email("EMAIL_URL")
-globals().update(_mail)
-MAIL_ENABLED = "EMAIL_HOST" in _mail
+_mailer, DEFAULT_FROM_EMAIL = env.mailer("EMAIL_URL")
+MAIL_ENABLED = bool(_mailer)
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": _mailer or {"BACKEND": "django.core.mail.backends.dummy.EmailBackend"}}
+else:
+    EMAIL_BACKEND = _mailer.get("BACKEND", "django.core.mail.backends.dummy.EmailBackend")
+    _names = {"username": "HOST_USER", "password": "HOST_PASSWORD"}
+    for _option, _value in _mailer.get("OPTIONS", {}).items():
+        globals()[f"EMAIL_{_names.get(_option, _option.upper())}"] = _value
 
 REDIS_URL = env.redis_url("REDIS_URL")
 DATABASES = {"default": env.database("DATABASE_URL", BASE_DIR / "data")}
