@@ -24,7 +24,7 @@ Trigger = Literal["submit", "regenerate"]
 _TRIGGERS: dict[str, Trigger] = {"submit-message": "submit", "regenerate-message": "regenerate"}
 _TURNS = ("user", "assistant")
 _DROPPED = ("system", "developer", "function", "tool", "data")
-_LONGEST_ID = 128
+LONGEST_ID = 128
 _LONGEST_KEY = 64
 
 
@@ -34,8 +34,9 @@ class ChatBody:
 
     `turns` are (role, text) up to and with the last user turn, `prompt` its text. A body
     with a `chat_id` names a conversation, so its earlier turns only help to tell a
-    regeneration of old clients, which mark none. `message_id` is the message the client
-    edits or regenerates, as it calls it: its own id or one that we sent.
+    regeneration of old clients, which mark none: `marked` is whether this one says what it
+    wants. `message_id` is the message the client edits or regenerates, as it calls it: its
+    own id or one that we sent. `question_key` is what it calls its last user message.
     """
 
     protocol: str
@@ -43,10 +44,12 @@ class ChatBody:
     chat_id: str | None
     turns: tuple[tuple[str, str], ...]
     trigger: Trigger
+    marked: bool = False
     message_id: str | None
     prompt: str
     model: str
     client_key: str | None
+    question_key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,19 +71,21 @@ def parse_chat(raw: bytes, *, protocol: str | None = None, stream: bool | None =
     turns = _turns(messages)
     chat_id, message_id, trigger = _id(body, "id"), _id(body, "messageId"), _trigger(body)
     streamed = _streamed(body, stream)
-    key = _key(body)
+    key, question_key = _key(body), message_key(chat_id, _last_user(messages).id)
     if key is None and trigger == "submit" and message_id is None:
-        key = message_key(chat_id, _last_user(messages).id)
+        key = question_key
     return ChatBody(
         protocol=_protocol(body, protocol, streamed),
         stream=streamed,
         chat_id=chat_id,
         turns=turns,
         trigger=trigger,
+        marked="trigger" in body,
         message_id=message_id,
         prompt=turns[-1][1],
         model=_model(body),
         client_key=key,
+        question_key=question_key,
     )
 
 
@@ -261,7 +266,7 @@ def _trigger(body: dict[str, Any]) -> Trigger:
 
 
 def _id(values: dict[str, Any], name: str) -> str | None:
-    return _name(values.get(name), _LONGEST_ID)
+    return _name(values.get(name), LONGEST_ID)
 
 
 def _key(body: dict[str, Any]) -> str | None:
@@ -283,6 +288,6 @@ def _model(body: dict[str, Any]) -> str:
         return ""
     if not isinstance(model, str):
         raise BadRequest
-    if len(model) > _LONGEST_ID or not model.isprintable():
+    if len(model) > LONGEST_ID or not model.isprintable():
         raise InvalidInput(_("Unknown model."))
     return model

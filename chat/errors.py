@@ -4,6 +4,8 @@ ChatError
 ├── InvalidInput 422
 │   ├── BadRequest 400
 │   └── TooLarge 413
+├── NotLoggedIn 401
+├── Forbidden 403
 ├── NotFound 404
 ├── Conflict 409
 │   ├── AnswerRunning
@@ -63,6 +65,18 @@ class TooLarge(InvalidInput):
     status = 413
     code = "too-large"
     sentence = _("The request is too large.")
+
+
+class NotLoggedIn(ChatError):
+    status = 401
+    code = "not-logged-in"
+    sentence = _("Log in, or send a valid API key.")
+
+
+class Forbidden(ChatError):
+    status = 403
+    code = "forbidden"
+    sentence = _("That is not allowed.")
 
 
 class NotFound(ChatError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
@@ -13,7 +15,8 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from chat import errors, notices, prompt, runner, upstream
+from chat import clientchats, errors, notices, prompt, runner, upstream, viewers
+from chat.dialects import ChatBody
 from chat.generation import Job
 from chat.limits import limiter
 from chat.limits.limiter import Grant
@@ -28,6 +31,7 @@ from chat.upstream import CompletionRequest
 NAMESPACE = uuid.UUID("6f0c9c64-3f0e-5f0e-9d2f-7d0a4c3b8e51")
 MINIMUM_OUTPUT = 256
 TYPICAL_OUTPUT = 1500
+LETTING_GO = 0.5
 FREE = ModelPrice(prompt=0, cached=0, completion=0)
 
 
@@ -46,8 +50,9 @@ class Sent:
 class Ask:
     """One wish for an answer. `parent` is the last message of the branch that the answer follows.
 
-    With `question` set, a user message is added between the two. `turns` is the history
-    of a body without an id: it is written first, into a conversation the site does not list.
+    With `question` set, a user message is added between the two; `question_key` is what its
+    client calls it. `turns` is the history of a body without an id: it is written first, into
+    a conversation the site does not list. Unless it `stays`, the answer ends with its listener.
     """
 
     user: User
@@ -55,12 +60,14 @@ class Ask:
     conversation: Conversation | None = None
     parent: Message | None = None
     question: str | None = None
+    question_key: str = ""
     model: str = ""
     system: str | None = None
     client_id: str | None = None
     transient: bool = False
     turns: Sequence[tuple[str, str]] = ()
     resume_of: Message | None = None
+    stays: bool = True
 
 
 def derived_id(user_id: int, client_key: str, what: str) -> uuid.UUID:
@@ -142,6 +149,43 @@ async def resume(user: User, message_id: uuid.UUID, *, client_key: str) -> Sent:
     )
 
 
+async def converse(user: User, body: ChatBody, *, stays: bool) -> Sent:
+    """The answer that a client asks for in a chat it names; a new name begins a new conversation.
+
+    A hook that stops and at once asks again is as fast as its dropped connection, so a
+    running answer gets a moment to end. Raises as `send`.
+    """
+    text = checked_question(body.prompt)
+    give_up = asyncio.get_running_loop().time() + LETTING_GO
+    while True:
+        try:
+            return await start(await in_database(_ask_in_chat, user, replace(body, prompt=text), stays))
+        except errors.AnswerRunning:
+            if asyncio.get_running_loop().time() > give_up:
+                raise
+        await asyncio.sleep(0.05)
+
+
+async def answer_once(user: User, body: ChatBody, *, stays: bool) -> Sent:
+    """The answer to a history that belongs to no chat: the site does not list it. Raises as `send`."""
+    return await start(
+        Ask(
+            user=user,
+            client_key=body.client_key or str(uuid.uuid4()),
+            question=checked_question(body.prompt),
+            turns=body.turns[:-1],
+            model=body.model,
+            transient=True,
+            stays=stays,
+        )
+    )
+
+
+async def running_in_chat(user: User, chat_id: str) -> Message | None:
+    """The answer that runs in a chat its client names; nothing in a chat that is unknown or not this person's."""
+    return await in_database(_running_in_chat, user, chat_id)
+
+
 async def stop(user: User, message_id: uuid.UUID) -> Message:
     """Asks the owner of a running answer to end it; an ended one is left as it is."""
     return await _stop(Message.objects.for_user(user), message_id)
@@ -198,7 +242,25 @@ class _Plan:
 
 
 async def start(ask: Ask) -> Sent:
-    """Find the key, refuse while an answer runs, reserve, write, start."""
+    """Find the key, refuse while an answer runs, reserve, write, start.
+
+    Goes through also where its caller is cancelled halfway: a row without a task would
+    block its conversation for good.
+    """
+    task = asyncio.ensure_future(_start(ask))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(partial(_without_caller, ask.stays))
+        raise
+
+
+def _without_caller(stays: bool, task: asyncio.Task[Sent]) -> None:
+    if not task.cancelled() and task.exception() is None and task.result().is_new and not stays:
+        runner.current().stop(task.result().answer.pk)
+
+
+async def _start(ask: Ask) -> Sent:
     runner_ = runner.current()
     try:
         process_id = await runner_.ready()
@@ -216,6 +278,8 @@ async def start(ask: Ask) -> Sent:
         raise errors.StorageDown from error
     if sent.is_new:
         runner_.start(_job(planned, sent, grant))
+        if not ask.stays:
+            viewers.awaited(sent.answer.pk)
         await notices.changed(ask.user.pk, sent.conversation.pk)
     return sent
 
@@ -269,6 +333,30 @@ def _output_cap(plan: _Plan, grant: Grant) -> int:
 
 
 # The database side: short synchronous functions, called through one thread hop each.
+
+
+def _ask_in_chat(user: User, body: ChatBody, stays: bool) -> Ask:
+    conversation = clientchats.find(user, body.chat_id or "")
+    place = clientchats.place(conversation, body)
+    return Ask(
+        user=user,
+        client_key=place.key(body),
+        conversation=conversation,
+        parent=place.parent,
+        question=place.question,
+        question_key=body.question_key or "",
+        model=body.model,
+        client_id=body.chat_id,
+        stays=stays,
+    )
+
+
+def _running_in_chat(user: User, chat_id: str) -> Message | None:
+    try:
+        conversation = clientchats.find(user, chat_id)
+    except errors.NotFound:
+        return None
+    return running_answer(conversation) if conversation else None
 
 
 def _conversation(user: User, conversation_id: uuid.UUID) -> Conversation:
@@ -372,7 +460,7 @@ def _write(plan: _Plan, grant: Grant, process_id: uuid.UUID) -> Sent:
     except IntegrityError:
         if earlier := _earlier(plan.ask, plan.answer_id):
             return earlier
-        if plan.ask.conversation:
+        if plan.ask.conversation or plan.ask.client_id:
             raise errors.AnswerRunning from None
         raise
 
@@ -399,6 +487,7 @@ def _insert(plan: _Plan, grant: Grant, process_id: uuid.UUID) -> Sent:
             parent=parent,
             role=Message.Role.USER,
             content=ask.question,
+            client_key=ask.question_key,
             created_at=now,
             finished_at=now,
         )

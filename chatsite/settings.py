@@ -22,6 +22,7 @@ HTTPS_ONLY = env.flag("HTTPS_ONLY", True)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"))
 CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
 TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", 0, maximum=16)
+API_CORS_ORIGINS = env.origins("API_CORS_ORIGINS")
 SIGNUP = env.flag("SIGNUP", False)
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 
@@ -94,6 +95,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "chatsite.middleware.security_headers",
+    "chatsite.api_callers.api_callers",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

@@ -4,7 +4,7 @@ from django.contrib.auth import views as auth
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat.views import accounts, conversations, health, messages, pages, streams
+from chat.views import accounts, api, conversations, health, messages, pages, streams
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -19,6 +19,10 @@ urlpatterns = [
     path("m/<uuid:message_id>/regenerate/", messages.regenerate, name="regenerate"),
     path("m/<uuid:message_id>/edit/", messages.edit, name="edit"),
     path("m/<uuid:message_id>/continue/", messages.resume, name="continue"),
+    path("api/chat", api.chat, name="api-chat"),
+    path("api/chat/<path:chat_id>/stream", api.stream, name="api-chat-stream"),
+    path("api/chat/<path:chat_id>/stop", api.stop, name="api-chat-stop"),
+    path("api/completion", api.completion, name="api-completion"),
     path("accounts/login/", accounts.Login.as_view(), name="login"),
     path("accounts/logout/", accounts.Logout.as_view(), name="logout"),
     path("accounts/signup/", accounts.signup, name="signup"),

@@ -56,6 +56,8 @@ def person_only(view: AsyncView) -> AsyncView:
 def refusal_headers(error: errors.ChatError) -> dict[str, str]:
     if isinstance(error, errors.LimitExceeded):
         return limiter.headers(error)
+    if isinstance(error, errors.NotLoggedIn):
+        return {"WWW-Authenticate": "Bearer"}
     return {"Retry-After": str(error.retry_after)} if error.retry_after else {}
 
 

@@ -21,7 +21,7 @@ from chat.events import Delta, is_last
 from chat.http import PersonRequest
 from chat.models import ChatModel, Conversation, Message, User
 from chat.threads import in_database
-from chat.views import present
+from chat.views import api, present
 from chat.views.guard import person_only
 
 SIDEBAR_LENGTH = 60
@@ -112,6 +112,8 @@ async def _live_page(request: PersonRequest, found: Conversation) -> HttpRespons
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    error = errors.ChatError(_("Your session has expired. Reload the page; your text is kept."))
+    error = errors.Forbidden(_("Your session has expired. Reload the page; your text is kept."))
+    if request.path_info.startswith("/api/"):
+        return api.refusal(request, error)
     template = "chat/_refusal.html" if request.headers.get("HX-Request") == "true" else "403_csrf.html"
     return render(request, template, {"error": error, "reload": True}, status=403)
