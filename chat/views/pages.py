@@ -102,7 +102,7 @@ async def _live_page(request: PersonRequest, found: Conversation) -> HttpRespons
                 yield "".join(live.take_finished())
                 if events and is_last(events[-1]):
                     break
-        yield "".join(live.tail())
+        yield "".join(live.rest())
         yield rest
 
     response = StreamingHttpResponse(body(), content_type="text/html; charset=utf-8")
