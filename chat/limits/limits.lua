@@ -5,10 +5,10 @@
 --   renew    ttl, rules
 --   settle   refund (0 or 1)
 --   reset    rule name ("" is all)
--- A rule is nine values: field, limit, capacity, need, refundable, then
---   bucket: window, 0, 0; window: slot, 0, 0; calendar: start, end, end of the next period; and its seed.
+-- Rules are one text, nine words each: field, limit, capacity, need, refundable, then
+--   bucket: window, 0, 0; window: slot, 0, 0; calendar: start, end, end of the next period; and the seed.
 local LEASE, SETTLED, SWEPT, BUSY, MERGE = 45000, 60000, 900000, 2000, 60000
-local SLOTS, SETTLED_KEPT, REFUSALS_KEPT = 20, 50, 20
+local SLOTS, SETTLED_KEPT, REFUSALS_KEPT = 20, 16, 20
 local RESET_TTL = 3456000000
 local NEVER, UNKNOWN = -1, -1
 
@@ -59,20 +59,19 @@ end
 local NUMBERS = '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)|(.*)$'
 
 local function parse_lease(text)
-  local lease = {}
-  lease.expires, lease.created, lease.tokens, lease.cost, lease.floor_tokens, lease.floor_cost,
-    lease.paid_tokens, lease.paid_cost, lease.text = string.match(text, NUMBERS)
-  for _, name in ipairs({'expires', 'created', 'tokens', 'cost', 'floor_tokens', 'floor_cost', 'paid_tokens', 'paid_cost'}) do
-    lease[name] = tonumber(lease[name])
-  end
-  lease.marks = {}
-  for field, mark in string.gmatch(lease.text, '([^ =]+)=(%d+)') do lease.marks[field] = tonumber(mark) end
-  return lease
+  local expires, created, tokens, cost, floor_tokens, floor_cost, paid_tokens, paid_cost, rest = string.match(text, NUMBERS)
+  local marks = {}
+  for field, mark in string.gmatch(rest, '([^ =]+)=(%d+)') do marks[field] = tonumber(mark) end
+  return {
+    expires = tonumber(expires), created = tonumber(created), tokens = tonumber(tokens), cost = tonumber(cost),
+    floor_tokens = tonumber(floor_tokens), floor_cost = tonumber(floor_cost),
+    paid_tokens = tonumber(paid_tokens), paid_cost = tonumber(paid_cost), text = rest, marks = marks,
+  }
 end
 
 local function dump_lease(lease)
-  return table.concat({int(lease.expires), int(lease.created), int(lease.tokens), int(lease.cost), int(lease.floor_tokens),
-    int(lease.floor_cost), int(lease.paid_tokens), int(lease.paid_cost)}, ' ') .. '|' .. lease.text
+  return string.format('%.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f|%s', lease.expires, lease.created, lease.tokens, lease.cost,
+    lease.floor_tokens, lease.floor_cost, lease.paid_tokens, lease.paid_cost, lease.text)
 end
 
 local function held_by(lease, unit) return unit == 't' and lease.tokens or lease.cost end
@@ -158,13 +157,17 @@ local function pull_back(field)
     if tonumber(at) > now then put(field, window .. ' ' .. debt .. ' ' .. int(now)) end
     return
   end
-  local length, slots = parse_slots(state[field])
-  local current, early, late = math.floor(now / length), {}, nil
+  local newest = tonumber(string.match(state[field], '(%d+):%d+$'))
+  local length = tonumber(string.match(state[field], '^%d+'))
+  local current = math.floor(now / length)
+  if not newest or newest <= current then return end
+  local _, slots = parse_slots(state[field])
+  local early = {}
   for slot, count in pairs(slots) do
-    late = late or slot > current
-    if slot < current then early[slot] = count else early[current] = (early[current] or 0) + count end
+    slot = math.min(slot, current)
+    early[slot] = (early[slot] or 0) + count
   end
-  if late then put(field, dump_slots(length, early)) end
+  put(field, dump_slots(length, early))
 end
 
 local function sweep()
@@ -199,11 +202,38 @@ local leases = sweep()
 
 local function settled()
   local recent = {}
-  for expires, id in string.gmatch(state['d'] or '', '(%d+):([^ ]+)') do
-    expires = tonumber(expires)
-    if expires > now and expires <= now + SETTLED then recent[#recent + 1] = {expires, id} end
+  for entry in string.gmatch(state['d'] or '', '[^ ]+') do
+    local expires = tonumber(string.match(entry, '^%d+'))
+    if expires > now and expires <= now + SETTLED then recent[#recent + 1] = entry end
   end
   return recent
+end
+
+local function id_of(entry) return string.match(entry, '^%d+:(.*)$') end
+
+if operation == 'settle' then
+  local tokens, cost, lease = tonumber(ARGV[4]), tonumber(ARGV[5]), leases[lease_id]
+  if not lease then
+    save()
+    return 0
+  end
+  for field, mark in pairs(lease.marks) do
+    local unit = string.sub(field, 2, 2)
+    if unit ~= 'r' then
+      add(field, mark, due(lease, unit, tokens, cost), now)
+    elseif ARGV[6] == '1' then
+      refund(field, mark)
+    end
+  end
+  put('l:' .. lease_id, nil)
+  local recent = {}
+  for _, entry in ipairs(settled()) do
+    if id_of(entry) ~= lease_id then recent[#recent + 1] = entry end
+  end
+  recent[#recent + 1] = int(now + SETTLED) .. ':' .. lease_id
+  put('d', table.concat(recent, ' ', math.max(1, #recent - SETTLED_KEPT + 1)))
+  save()
+  return 1
 end
 
 local function next_end(holders)
@@ -322,15 +352,15 @@ function read.a(rule, need)
   return {running, 0, wait, 0}, nil, nil
 end
 
-local function rules_from(first)
+local WORDS = '([^ ]+) (%d+) (%d+) (%d+) (%d) (%d+) (%d+) (%d+) (%-?%d+)'
+
+local function rules_from(text)
   local rules = {}
-  for i = first, #ARGV, 9 do
-    local field = ARGV[i]
+  for field, limit, capacity, need, refundable, a, b, c, seed in string.gmatch(text, WORDS) do
     rules[#rules + 1] = {
       field = field, kind = string.sub(field, 1, 1), unit = string.sub(field, 2, 2), name = string.sub(field, 4),
-      limit = tonumber(ARGV[i + 1]), capacity = tonumber(ARGV[i + 2]), need = tonumber(ARGV[i + 3]),
-      refundable = ARGV[i + 4] == '1',
-      a = tonumber(ARGV[i + 5]), b = tonumber(ARGV[i + 6]), c = tonumber(ARGV[i + 7]), seed = tonumber(ARGV[i + 8]),
+      limit = tonumber(limit), capacity = tonumber(capacity), need = tonumber(need), refundable = refundable == '1',
+      a = tonumber(a), b = tonumber(b), c = tonumber(c), seed = tonumber(seed),
     }
   end
   return rules
@@ -372,6 +402,21 @@ local function fit(rules, standings, tokens, cost, min_tokens)
   return tokens, math.min(most, math.ceil(cost * tokens / wanted))
 end
 
+local function book(rule, standing, tokens, cost)
+  if rule.unit == 't' then
+    standing[2] = standing[2] + tokens
+  elseif rule.unit == 'c' then
+    standing[2] = standing[2] + cost
+  else
+    standing[1] = standing[1] + 1
+    if rule.kind == 'b' then
+      standing[4] = standing[4] + ceil(rule.a, rule.limit)
+    elseif rule.kind == 'w' then
+      standing[4] = (math.floor(now / rule.a) + SLOTS + 1) * rule.a - now
+    end
+  end
+end
+
 local function answer(status, tokens, cost, standings)
   local reply = {status, now, tokens, cost}
   for _, standing in ipairs(standings) do
@@ -382,7 +427,7 @@ end
 
 if operation == 'reserve' then
   local tokens, cost, min_tokens, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-  local rules, cold = rules_from(8), {3, now}
+  local rules, cold = rules_from(ARGV[8]), {3, now}
   for i, rule in ipairs(rules) do
     if rule.kind == 'c' and not state[rule.field] and rule.seed == UNKNOWN and not was_reset(rule.name, (present(rule))) then
       cold[#cold + 1] = i - 1
@@ -422,16 +467,15 @@ if operation == 'reserve' then
   put('l:' .. lease_id, lease)
   put('s:' .. lease_id, nil)
   keep(ttl)
-  leases[lease_id] = parse_lease(lease)
-  for i, rule in ipairs(rules) do standings[i] = read[rule.kind](rule, 1) end
+  for i, rule in ipairs(rules) do book(rule, standings[i], tokens, cost) end
   save()
   return answer(1, tokens, cost, standings)
 end
 
 if operation == 'renew' then
   local tokens, cost, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-  for _, each in ipairs(settled()) do
-    if each[2] == lease_id then
+  for _, entry in ipairs(settled()) do
+    if id_of(entry) == lease_id then
       save()
       return 0
     end
@@ -443,7 +487,7 @@ if operation == 'renew' then
   end
   if not lease then
     local text = {}
-    for _, rule in ipairs(rules_from(7)) do
+    for _, rule in ipairs(rules_from(ARGV[7])) do
       if rule.unit == 't' or rule.unit == 'c' then
         local mark = 0
         if rule.kind == 'c' then
@@ -462,31 +506,6 @@ if operation == 'renew' then
   lease.tokens, lease.cost = math.max(lease.tokens, tokens), math.max(lease.cost, cost)
   lease.floor_tokens, lease.floor_cost = math.max(lease.floor_tokens, tokens), math.max(lease.floor_cost, cost)
   put('l:' .. lease_id, dump_lease(lease))
-  save()
-  return 1
-end
-
-if operation == 'settle' then
-  local tokens, cost, lease = tonumber(ARGV[4]), tonumber(ARGV[5]), leases[lease_id]
-  if not lease then
-    save()
-    return 0
-  end
-  for field, mark in pairs(lease.marks) do
-    local unit = string.sub(field, 2, 2)
-    if unit ~= 'r' then
-      add(field, mark, due(lease, unit, tokens, cost), now)
-    elseif ARGV[6] == '1' then
-      refund(field, mark)
-    end
-  end
-  put('l:' .. lease_id, nil)
-  local recent = {}
-  for _, each in ipairs(settled()) do
-    if each[2] ~= lease_id then recent[#recent + 1] = int(each[1]) .. ':' .. each[2] end
-  end
-  recent[#recent + 1] = int(now + SETTLED) .. ':' .. lease_id
-  put('d', table.concat(recent, ' ', math.max(1, #recent - SETTLED_KEPT + 1)))
   save()
   return 1
 end

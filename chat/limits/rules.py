@@ -33,7 +33,7 @@ Edges: TypeAlias = tuple[int, int, int]
 
 LEASE_MS = 45_000
 SETTLED_MS = 60_000
-SETTLED = 50
+SETTLED = 16
 SWEPT_MS = 900_000
 BUSY_MS = 2_000
 SLOTS = 20
@@ -312,8 +312,7 @@ def decide(
     after[f"l:{request.lease_id}"] = lease.dump()
     after.pop(f"s:{request.lease_id}", None)
     _keep(after, rules)
-    leases[request.lease_id] = lease
-    booked = tuple(_read(after, leases, now, rule, 1, edges, seeds).state for rule in rules)
+    booked = tuple(_booked(state, tokens, cost, now) for state in states)
     return after, Decision(allowed=True, tokens=tokens, cost=cost, states=booked, now=now)
 
 
@@ -440,9 +439,13 @@ def _pull_back(state: State, counter: str, now: int) -> None:
         if int(at) > now:
             state[counter] = f"{window} {debt} {now}"
         return
-    slot_ms, slots = _slots(state[counter])
+    newest = state[counter].rpartition(" ")[2].partition(":")
+    if not newest[1]:
+        return
+    slot_ms = int(state[counter].partition(" ")[0])
     present = now // slot_ms
-    if slots and max(slots) > present:
+    if int(newest[0]) > present:
+        slots = _slots(state[counter])[1]
         early = {slot: count for slot, count in slots.items() if slot < present}
         state[counter] = _dump_slots(slot_ms, early | {present: sum(slots.values()) - sum(early.values())})
 
@@ -687,6 +690,18 @@ def _fit(request: Request, states: Sequence[RuleState]) -> tuple[int, int]:
             most = min(most, left)
             tokens = min(tokens, max(request.tokens_for(left), request.need("token")))
     return tokens, most if tokens == request.tokens else min(most, request.cost_of(tokens))
+
+
+def _booked(state: RuleState, tokens: int, cost: int, now: int) -> RuleState:
+    rule = state.rule
+    if rule.unit in ("token", "cost"):
+        return replace(state, held=state.held + (tokens if rule.unit == "token" else cost))
+    resets_ms = state.resets_ms
+    if rule.kind == "bucket":
+        resets_ms += _ceil(rule.window_ms, rule.limit)
+    elif rule.kind == "window":
+        resets_ms = (now // rule.slot_ms + SLOTS + 1) * rule.slot_ms - now
+    return replace(state, used=state.used + 1, resets_ms=resets_ms)
 
 
 def _log_refusal(state: State, now: int, refused: Sequence[RuleState]) -> None:

@@ -218,18 +218,14 @@ def _raw_client(cache: RedisCache | DjangoRedisCache) -> Any:
 def reserve_args(
     rules: Sequence[Rule], request: Request, edges: Mapping[Period, Edges], seeds: Mapping[str, int]
 ) -> list[str | int]:
-    args: list[str | int] = ["reserve", "", request.lease_id, request.tokens, request.cost, request.need("token")]
-    args.append(pure.ttl_ms(rules))
-    for rule in rules:
-        args += _rule_args(rule, request.need(rule.unit), edges, seeds.get(rule.name, pure.UNKNOWN))
-    return args
+    words = [_words(rule, request.need(rule.unit), edges, seeds.get(rule.name, pure.UNKNOWN)) for rule in rules]
+    amounts = (request.tokens, request.cost, request.need("token"))
+    return ["reserve", "", request.lease_id, *amounts, pure.ttl_ms(rules), " ".join(words)]
 
 
 def renew_args(renewal: Renewal, edges: Mapping[Period, Edges]) -> list[str | int]:
-    args: list[str | int] = ["renew", "", renewal.lease_id, renewal.tokens, renewal.cost, pure.ttl_ms(renewal.rules)]
-    for rule in renewal.rules:
-        args += _rule_args(rule, 0, edges, 0)
-    return args
+    words = " ".join(_words(rule, 0, edges, 0) for rule in renewal.rules)
+    return ["renew", "", renewal.lease_id, renewal.tokens, renewal.cost, pure.ttl_ms(renewal.rules), words]
 
 
 def settle_args(lease_id: str, tokens: int, cost: int, refund_request: bool) -> list[str | int]:
@@ -240,9 +236,10 @@ def reset_args(rule: str | None) -> list[str | int]:
     return ["reset", "", "", 0, 0, rule or ""]
 
 
-def _rule_args(rule: Rule, need: int, edges: Mapping[Period, Edges], seed: int) -> list[str | int]:
-    span = edges[rule.period] if rule.period else (rule.window_ms if rule.kind == "bucket" else rule.slot_ms, 0, 0)
-    return [rule.field, rule.limit, rule.capacity, need, int(rule.refundable), *span, seed]
+def _words(rule: Rule, need: int, edges: Mapping[Period, Edges], seed: int) -> str:
+    length = rule.window_ms if rule.kind == "bucket" else rule.slot_ms
+    first, last, after = edges[rule.period] if rule.period else (length, 0, 0)
+    return f"{rule.field} {rule.limit} {rule.capacity} {need} {rule.refundable:d} {first} {last} {after} {seed}"
 
 
 def decision_from(reply: Sequence[int], rules: Sequence[Rule]) -> Decision:
