@@ -10,8 +10,8 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db import models
-from django.db.models import Q
+from django.db import IntegrityError, models, transaction
+from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -24,6 +24,11 @@ class ChatModelQuerySet(models.QuerySet["ChatModel"]):
         mine = user.groups.values("pk")
         open_to_me = Q(enabled=True) & (Q(groups=None) | Q(groups__in=mine))
         return self.filter(open_to_me | Q(name=settings.CHAT_MODEL)).distinct()
+
+    def without_price(self, moment: dt.datetime) -> ChatModelQuerySet:
+        """Models in use that have no price of their own at a moment."""
+        priced = ModelPrice.objects.filter(valid_from__lte=moment).values("model")
+        return self.filter(Q(enabled=True) | Q(name=settings.CHAT_MODEL)).exclude(pk__in=priced)
 
 
 class ChatModel(models.Model):
@@ -56,11 +61,18 @@ class ChatModel(models.Model):
 
 
 class ModelPriceQuerySet(models.QuerySet["ModelPrice"]):
+    def valid_at(self, moment: dt.datetime) -> ModelPriceQuerySet:
+        """The one price of each model at a moment, of those that have one."""
+        own = self.model.objects.filter(model=OuterRef("model"), valid_from__lte=moment)
+        return self.filter(pk=Subquery(own.order_by("-valid_from").values("pk")[:1]))
+
     def at(self, model: str, moment: dt.datetime) -> ModelPrice | None:
-        """The price of a model at a moment; unknown counts as the dearest known one, None where none is."""
-        valid = self.filter(valid_from__lte=moment)
-        known = valid.filter(model__name=model).order_by("-valid_from").first()
-        return known or valid.order_by("-completion", "-prompt").first()
+        """The price of a model at a moment; unknown counts as the dearest that holds then, None where none does.
+
+        The dearest is the one with the highest price for completions, then for prompts.
+        """
+        valid = self.valid_at(moment)
+        return valid.filter(model__name=model).first() or valid.order_by("-completion", "-prompt", "pk").first()
 
 
 class ModelPrice(models.Model):
@@ -142,24 +154,52 @@ class Outcome:
         return {name: getattr(self, name) for name in names.split()}
 
 
+class LedgerClosed(TypeError):
+    """Something tried to write to the ledger by another way than `book`."""
+
+
 class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
+    """Reads, and `book`; nothing changes or removes a row."""
+
     def book(self, outcome: Outcome) -> bool:
         """Writes the generation's one row and its roll-up; False if the row was there. Needs a transaction."""
+        mine = self.filter(message_id=outcome.message_id)
+        if mine.exists():
+            return False
         now = timezone.now()
         user_exists = get_user_model().objects.filter(pk=outcome.user_id).exists()
         fields = outcome.record_fields() | {"created_at": now, "day": site_day(now)}
         if not user_exists:
             fields["user_id"] = None
-        record, created = self.get_or_create(message_id=outcome.message_id, defaults=fields)
-        if created:
-            DailyUsage.objects.add(record)
-        return created
+        record = self.model(message_id=outcome.message_id, **fields)
+        try:
+            with transaction.atomic():
+                record.save_base(force_insert=True)
+        except IntegrityError:
+            if mine.exists():
+                return False
+            raise
+        DailyUsage.objects.add(record)
+        return True
+
+    def forget(self, user_id: int) -> int:
+        """Takes a person out of their rows, as removing their account does; the amounts stay."""
+        return models.QuerySet.update(self.filter(user_id=user_id), user=None)
+
+    def update(self, **kwargs: Any) -> int:
+        raise LedgerClosed("Ledger rows are never changed.")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise LedgerClosed("Ledger rows are never deleted.")
 
 
 class UsageRecord(models.Model):
     """One generation's line in the books. Holds no text and outlives what it describes.
 
-    Amounts are micro-dollars; `cost` is null where no price was known.
+    Amounts are micro-dollars; `cost` is null where no price was known. A row says what was
+    decided at the time and stays as it is: a wrong price is put right by a `ModelPrice` from
+    a later date on, an allowance used up wrongly is given back by resetting the limit. Only
+    the reference to a person is cleared when their account is removed.
     """
 
     message_id = models.UUIDField(unique=True, editable=False)
@@ -202,6 +242,12 @@ class UsageRecord(models.Model):
 
     def __str__(self) -> str:
         return str(self.message_id)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        raise LedgerClosed("Ledger rows are written by `book` alone.")
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise LedgerClosed("Ledger rows are never deleted.")
 
     @property
     def total_tokens(self) -> int:

@@ -3,22 +3,22 @@ from __future__ import annotations
 import asyncio
 import sys
 import uuid
-from argparse import ArgumentParser
 from contextlib import aclosing
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError, CommandParser
 
-from chat import errors, exchange, runner, upstream
+from chat import exchange, runner, upstream
 from chat.eventlog import event_log
 from chat.events import Delta, Failed, Finished, LogEvent
+from chat.management.command import Command as BaseCommand
 from chat.models import User
 
 
 class Command(BaseCommand):
     help = "Asks the model a question as one person and prints the answer as it comes."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("question", nargs="?", help="read from standard input when missing or -")
         parser.add_argument("--user", help="whose limits and history; default: the first superuser")
         parser.add_argument("--model", default="")
@@ -28,22 +28,20 @@ class Command(BaseCommand):
         if question in (None, "-"):
             question = sys.stdin.read()
         user = self._user(options["user"])
-        try:
-            status = asyncio.run(self._ask(user, question, options["model"]))
-        except errors.ChatError as error:
-            wait = f" (retry in {error.retry_after} s)" if error.retry_after else ""
-            raise CommandError(f"{error.message}{wait}") from None
-        except KeyboardInterrupt:
-            raise CommandError("Stopped.") from None
-        if status:
-            raise CommandError(status)
+        failure = asyncio.run(self._ask(user, question, options["model"]))
+        if failure:
+            raise CommandError(failure)
 
     def _user(self, name: str | None) -> User:
-        people = User.objects.filter(is_active=True)
-        user = people.filter(username=name).first() if name else people.filter(is_superuser=True).order_by("pk").first()
-        if user is None:
-            raise CommandError(f"There is no active user {name!r}." if name else "There is no user yet; name one.")
-        return user
+        if name is not None:
+            user = self.person(name)
+            if not user.is_active:
+                raise CommandError(f"The account of {name} is not active.")
+            return user
+        first = User.objects.filter(is_active=True, is_superuser=True).order_by("pk").first()
+        if first is None:
+            raise CommandError("There is no superuser yet; name a person with --user.")
+        return first
 
     async def _ask(self, user: User, question: str, model: str) -> str:
         """The failure sentence, or "" when the answer is whole."""

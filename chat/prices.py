@@ -1,0 +1,27 @@
+"""What an admin should know about prices."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from chat import upstream
+from chat.models import ChatModel, ModelPrice
+
+
+def notices() -> list[str]:
+    """A sentence for each model without a price of its own, or one for all; at most two queries.
+
+    The demo model is free and needs none.
+    """
+    if upstream.is_demo():
+        return []
+    now = timezone.now()
+    dearest = ModelPrice.objects.valid_at(now).select_related("model").order_by("-completion", "-prompt", "pk").first()
+    if dearest is None:
+        return [_("No price is known for any model: costs are not counted, and cost limits bind nobody.")]
+    return [
+        _("No price is known for %(model)s: it counts as %(dearest)s, the dearest.")
+        % {"model": model.name, "dearest": dearest.model.name}
+        for model in ChatModel.objects.without_price(now)
+    ]
