@@ -14,8 +14,9 @@ from typing import Literal
 
 from django.db import DatabaseError
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
-from chat import errors
+from chat import errors, notices, upstream
 from chat.eventlog import EventLog
 from chat.events import Delta, Failed, Finish, Finished, LogEvent, Opened, Reasoning, Started, UpstreamEvent, Usage
 from chat.limits import limiter
@@ -28,6 +29,7 @@ from chat.upstream import CompletionRequest, stream_completion
 
 logger = logging.getLogger(__name__)
 
+FREE = ModelPrice(prompt=0, cached=0, completion=0)
 SAVE_BACKOFF = (0.1, 0.3, 0.6, 1.0, 2.0, 3.0, 3.0)
 STATUS_OF = {
     "stop": Status.COMPLETE,
@@ -58,17 +60,17 @@ class Interrupted(errors.ChatError):
     """This process had to let go of a running answer."""
 
     code = "restarted"
-    sentence = "The site was restarted. The answer so far is saved."
+    sentence = _("The site was restarted. The answer so far is saved.")
 
 
 class Broken(errors.ChatError):
     code = "internal"
-    sentence = "Something went wrong on this site. Your message is saved."
+    sentence = _("Something went wrong on this site. Your message is saved.")
 
 
 class NotSaved(errors.ChatError):
     code = "not-saved"
-    sentence = "The answer was shown but could not be saved."
+    sentence = _("The answer was shown but could not be saved.")
 
 
 @dataclass
@@ -86,6 +88,7 @@ class Run:
     first_token_at: dt.datetime | None = None
     phase: Literal["new", "relaying", "concluding"] = "new"
     stopping: bool = False
+    refused: bool = False
     saved: int = 0
 
     def __post_init__(self) -> None:
@@ -180,13 +183,19 @@ class Run:
         return None if moment is None else round((moment - self.begun) * 1000)
 
 
-async def generate(run: Run, log: EventLog) -> None:
+def price_at(model: str, moment: dt.datetime) -> ModelPrice | None:
+    """What a model costs at a moment; None where no price is known at all."""
+    return FREE if upstream.is_demo() else ModelPrice.objects.at(model, moment)
+
+
+async def generate(run: Run, log: EventLog) -> Outcome | None:
     """Relays one answer into its log, then saves and settles it, whatever happens.
 
-    Cancelling the task while it relays ends the upstream; with `run.stopping` set the
-    answer counts as stopped by its person, else as interrupted by a restart. A task
-    that has not begun must not be cancelled (its body would never run), nor one that
-    concludes.
+    Returns the outcome if it could not be saved. Cancelling the task while it relays ends
+    the upstream; with `run.stopping` set the answer counts as stopped by its person, else
+    as interrupted by a restart. A task that has not begun must not be cancelled (its body
+    would never run), nor one that concludes. A `refused` run asks nobody: its process is
+    closing.
     """
     job = run.job
     log.open(job.message_id)
@@ -196,7 +205,9 @@ async def generate(run: Run, log: EventLog) -> None:
     failure: errors.ChatError | None = None
     run.phase = "relaying"
     try:
-        if not run.stopping:
+        if run.refused:
+            failure = Interrupted()
+        elif not run.stopping:
             await _relay(run, log)
     except asyncio.CancelledError:
         failure = None if run.stopping else Interrupted()
@@ -206,7 +217,7 @@ async def generate(run: Run, log: EventLog) -> None:
         logger.exception("generation broke", extra={"message_id": str(job.message_id)})
         failure = Broken()
     run.phase = "concluding"
-    await _conclude(run, log, failure)
+    return await _conclude(run, log, failure)
 
 
 async def _relay(run: Run, log: EventLog) -> None:
@@ -220,7 +231,7 @@ async def _relay(run: Run, log: EventLog) -> None:
         raise errors.UpstreamEmpty
 
 
-async def _conclude(run: Run, log: EventLog, failure: errors.ChatError | None) -> None:
+async def _conclude(run: Run, log: EventLog, failure: errors.ChatError | None) -> Outcome | None:
     outcome, last = _ending(run, failure)
     saved = await _save(outcome)
     refund = outcome.status == Status.FAILED and run.first_token is None
@@ -228,6 +239,8 @@ async def _conclude(run: Run, log: EventLog, failure: errors.ChatError | None) -
     if not saved:
         last = Failed(status=outcome.status, code=NotSaved.code, message=str(NotSaved.sentence))
     log.append(run.job.message_id, [last])
+    await notices.changed(run.job.user_id, run.job.conversation_id)
+    return None if saved else outcome
 
 
 def _ending(run: Run, failure: errors.ChatError | None) -> tuple[Outcome, LogEvent]:
@@ -247,6 +260,54 @@ def _ending(run: Run, failure: errors.ChatError | None) -> tuple[Outcome, LogEve
         exact=outcome.exact,
     )
     return outcome, Finished(status=status, usage=usage)
+
+
+def _ending(run: Run, failure: errors.ChatError | None) -> tuple[Outcome, LogEvent]:
+    if failure is not None:
+        status = Status.INTERRUPTED if run.text else Status.FAILED
+        outcome = run.outcome(status, failure.code, failure.retry_after)
+        return outcome, Failed(
+            status=status, code=failure.code, message=failure.message, retry_after=failure.retry_after
+        )
+    status = STATUS_OF[run.finish.reason] if run.finish else Status.STOPPED
+    outcome = run.outcome(status)
+    usage = Usage(
+        prompt_tokens=outcome.prompt_tokens,
+        completion_tokens=outcome.completion_tokens,
+        cached_tokens=outcome.cached_tokens,
+        reasoning_tokens=outcome.reasoning_tokens,
+        exact=outcome.exact,
+    )
+    return outcome, Finished(status=status, usage=usage)
+
+
+def _measure(outcome: Outcome) -> None:
+    metrics.booked(
+        model=outcome.model,
+        status=outcome.status,
+        prompt=outcome.prompt_tokens,
+        completion=outcome.completion_tokens,
+        microdollars=outcome.cost,
+        first_token_ms=outcome.first_token_ms,
+        duration_ms=outcome.duration_ms,
+    )
+    logger.info(
+        "generation %s",
+        outcome.status,
+        extra={
+            "message_id": str(outcome.message_id),
+            "conversation_id": str(outcome.conversation_id),
+            "user_id": outcome.user_id,
+            "error.type": outcome.reason,
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": outcome.model,
+            "gen_ai.usage.input_tokens": outcome.prompt_tokens,
+            "gen_ai.usage.output_tokens": outcome.completion_tokens,
+            "gen_ai.response.id": outcome.upstream_request_id,
+            "time_to_first_token_ms": outcome.first_token_ms or 0,
+            "duration_ms": outcome.duration_ms or 0,
+        },
+    )
 
 
 async def _save(outcome: Outcome) -> bool:

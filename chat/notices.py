@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import logging
 import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from channels.layers import get_channel_layer
 
 logger = logging.getLogger(__name__)
 
 PROCESSES = "processes"
+TIMEOUT = 0.5
+PAUSE_AFTER_FAULT = 1.0
+
+Notice = dict[str, Any]
+_SENDING: set[asyncio.Task[None]] = set()
 
 
 def person_group(user_id: int) -> str:
     return f"person.{user_id}"
-
-
-async def _send(group: str, message: dict[str, str]) -> None:
-    """Best effort: whoever misses a notice finds the same fact in the database."""
-    layer = get_channel_layer()
-    if layer is None:
-        return
-    try:
-        await layer.group_send(group, message)
-    except Exception as error:  # the layer's backends raise their own clients' errors
-        logger.warning("notice not sent: %s", type(error).__name__)
 
 
 async def stop(message_id: uuid.UUID) -> None:
@@ -33,5 +31,49 @@ async def stop(message_id: uuid.UUID) -> None:
 
 
 async def changed(user_id: int, conversation_id: uuid.UUID) -> None:
-    """Tells a person's pages that this conversation changed."""
-    await _send(person_group(user_id), {"type": "changed", "conversation_id": str(conversation_id)})
+    """Tells a person's pages, soon, that this conversation changed."""
+    _post(person_group(user_id), {"type": "changed", "conversation_id": str(conversation_id)})
+
+
+def watching(process_id: uuid.UUID, message_ids: Sequence[uuid.UUID]) -> None:
+    """Tells the owners of these answers that this process has viewers of them."""
+    names = [str(message_id) for message_id in message_ids]
+    _post(PROCESSES, {"type": "watching", "process_id": str(process_id), "message_ids": names})
+
+
+def left(process_id: uuid.UUID, message_id: uuid.UUID, grace: float | None) -> None:
+    """Tells the owner of this answer that its last viewer here left; `grace` in seconds, None for ever."""
+    fact = {"type": "left", "process_id": str(process_id), "message_id": str(message_id), "grace": grace}
+    _post(PROCESSES, fact)
+
+
+def _post(group: str, notice: Notice) -> None:
+    task = asyncio.get_running_loop().create_task(_send(group, notice), context=contextvars.Context())
+    _SENDING.add(task)
+    task.add_done_callback(_SENDING.discard)
+
+
+async def _send(group: str, notice: Notice) -> None:
+    """Best effort: whoever misses a notice finds the same fact in the database."""
+    layer = get_channel_layer()
+    if layer is None:
+        return
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            await layer.group_send(group, notice)
+    except Exception as error:  # the layer's backends raise their own clients' errors
+        logger.warning("notice not sent: %s", type(error).__name__)
+
+
+async def listen(handle: Callable[[Notice], None]) -> None:
+    """Hands every notice to all processes to `handle`, for ever."""
+    layer = get_channel_layer()
+    while layer is not None:
+        try:
+            channel = await layer.new_channel()
+            await layer.group_add(PROCESSES, channel)
+            while True:
+                handle(await layer.receive(channel))
+        except Exception as error:  # as above
+            logger.warning("not listening for notices: %s", type(error).__name__)
+            await asyncio.sleep(PAUSE_AFTER_FAULT)

@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import os
-import socket
 import uuid
 import weakref
-from collections.abc import Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from django.db import DatabaseError, transaction
-from django.db.models import Q
-from django.utils import timezone
 
-from chat import errors
+from chat import errors, notices, recovery
 from chat.eventlog import EventLog, event_log
-from chat.generation import Job, Run, abandoned, generate
+from chat.generation import Interrupted, Job, Run, generate
 from chat.limits import limiter
-from chat.models import Message, ModelPrice, ServerProcess, Status
+from chat.models import Message, Status
+from chat.models.usage import Outcome
+from chat.notices import Notice
 from chat.threads import in_database
 
 logger = logging.getLogger(__name__)
@@ -28,6 +26,12 @@ logger = logging.getLogger(__name__)
 TICK = 1.0
 HEARTBEAT_TICKS = 5
 RENEW_TICKS = 15
+MOST_UNSAVED = 200
+
+T = TypeVar("T")
+
+LISTENERS: list[Callable[[Notice], None]] = []
+"""Called with every notice to all processes that is not about stopping an answer."""
 
 
 class Runner:
@@ -37,32 +41,49 @@ class Runner:
         self.log = log
         self.process_id = uuid.uuid4()
         self.closing = False
+        self.roll = recovery.Roll()
         self._runs: dict[uuid.UUID, Run] = {}
-        self._tasks: dict[uuid.UUID, asyncio.Task[None]] = {}
-        self._ticker: asyncio.Task[None] | None = None
+        self._tasks: dict[uuid.UUID, asyncio.Task[Outcome | None]] = {}
+        self._unsaved: dict[uuid.UUID, Outcome] = {}
+        self._strays: set[uuid.UUID] = set()
+        self._registered = False
         self._registering = asyncio.Lock()
+        self._background: list[asyncio.Task[None]] = []
+
+    def wake(self) -> None:
+        """Starts the ticker, and with it recovery; needs no database yet."""
+        if not self._background and not self.closing:
+            self._background = [detached(self._tick_for_ever()), detached(notices.listen(self._notice))]
 
     async def ready(self) -> uuid.UUID:
         """The id of this process's row, made at first use. Raises `ShuttingDown`."""
         if self.closing:
             raise errors.ShuttingDown
+        self.wake()
         async with self._registering:
-            if self._ticker is None:
-                await in_database(_register, self.process_id)
-                self._ticker = detached(self._tick_for_ever())
+            if not self._registered:
+                await in_database(recovery.register, self.process_id)
+                self._registered = True
         return self.process_id
 
     def start(self, job: Job) -> None:
-        run = Run(job=job)
+        run = Run(job=job, refused=self.closing)
         self.log.open(job.message_id)
         task = detached(generate(run, self.log))
         self._runs[job.message_id] = run
         self._tasks[job.message_id] = task
-        task.add_done_callback(lambda _task: self._forget(job.message_id))
+        task.add_done_callback(lambda _task: self._forget(job.message_id, task))
 
-    def _forget(self, message_id: uuid.UUID) -> None:
+    def _forget(self, message_id: uuid.UUID, task: asyncio.Task[Outcome | None]) -> None:
         self._runs.pop(message_id, None)
         self._tasks.pop(message_id, None)
+        if task.cancelled() or task.exception() is not None:
+            return
+        if (outcome := task.result()) is not None and len(self._unsaved) < MOST_UNSAVED:
+            self._unsaved[message_id] = outcome
+
+    def count(self) -> int:
+        return len(self._runs)
 
     def owns(self, message_id: uuid.UUID) -> bool:
         return message_id in self._tasks
@@ -84,42 +105,66 @@ class Runner:
             await asyncio.wait({task})
 
     async def drain(self, seconds: float = 5.0) -> None:
-        """Refuses new work, interrupts what runs and waits for its saves."""
+        """Refuses new work, interrupts what runs, waits for its saves and signs off."""
         self.closing = True
-        tasks = list(self._tasks.values())
         await asyncio.sleep(0)
         for message_id, task in self._tasks.items():
             run = self._runs[message_id]
             if run.phase == "relaying" and not run.stopping:
                 task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
-        if self._ticker is not None:
-            self._ticker.cancel()
-            await asyncio.gather(self._ticker, return_exceptions=True)
-            try:
-                await in_database(_unregister, self.process_id)
-            except DatabaseError:
-                logger.warning("could not sign off; the row of this process goes stale by itself")
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=seconds)
+        for background in self._background:
+            background.cancel()
+        if self._background:
+            await asyncio.wait(self._background, timeout=1)
+        try:
+            await self._save_late()
+            if self._registered and not self._tasks:
+                await in_database(recovery.unregister, self.process_id)
+        except DatabaseError:
+            logger.warning("could not sign off; the row of this process goes stale by itself")
+        await self.log.close()
+
+    def abandon(self) -> None:
+        """Saves what runs without the event loop, as the very last thing a process does."""
+        self.closing = True
+        for run in list(self._runs.values()):
+            status = Status.INTERRUPTED if run.text else Status.FAILED
+            outcome = run.outcome(status, Interrupted.code)
+            if Message.objects.finish(outcome):
+                recovery.settle(outcome)
+
+    def _notice(self, notice: Notice) -> None:
+        if notice["type"] == "stop":
+            self.stop(uuid.UUID(notice["message_id"]))
+            return
+        for listener in LISTENERS:
+            listener(notice)
 
     async def _tick_for_ever(self) -> None:
         ticks = 0
         while True:
-            await asyncio.sleep(TICK)
-            ticks += 1
             try:
-                await self._checkpoint()
-                if ticks % HEARTBEAT_TICKS == 0:
-                    await in_database(_heartbeat, self.process_id)
-                    await self._recover()
-                if ticks % RENEW_TICKS == 0:
-                    await self._renew()
+                await self._tick(ticks)
             except DatabaseError as error:
                 logger.warning("checkpoint put off: %s", type(error).__name__)
             except errors.LimiterDown:
                 logger.warning("lease renewal put off: the limiter is down")
             except Exception:
                 logger.exception("tick broke; the next one tries again")
+            await asyncio.sleep(TICK)
+            ticks += 1
+
+    async def _tick(self, ticks: int) -> None:
+        await self._checkpoint()
+        if ticks % HEARTBEAT_TICKS == 0:
+            if self._registered:
+                await in_database(recovery.heartbeat, self.process_id)
+            await self._save_late()
+            await self._recover()
+        if ticks % RENEW_TICKS == 0:
+            await limiter.renew_many([_renewal(run) for run in self._runs.values()])
 
     async def _checkpoint(self) -> None:
         if not self._runs:
@@ -136,25 +181,28 @@ class Runner:
         for message_id in ended:
             self.stop(message_id)
 
-    async def _renew(self) -> None:
-        await limiter.renew_many([_renewal(run) for run in self._runs.values()])
+    async def _save_late(self) -> None:
+        """Answers that were shown while the database was away."""
+        for message_id, outcome in list(self._unsaved.items()):
+            await in_database(Message.objects.finish, outcome)
+            self._unsaved.pop(message_id, None)
+            await notices.changed(outcome.user_id, outcome.conversation_id)
 
     async def _recover(self) -> None:
-        for outcome in await in_database(recover, self.process_id):
-            await limiter.settle(
-                f"user:{outcome.user_id}",
-                (),
-                lease_id=str(outcome.message_id),
-                tokens=outcome.prompt_tokens + outcome.completion_tokens,
-                cost=outcome.cost or 0,
-            )
+        """What dead processes left, and rows of our own that no task answers for at a second look."""
+        mine = await in_database(_rows_of, self.process_id) if self._registered else set()
+        strays = mine - self._tasks.keys() - self._unsaved.keys()
+        lost = strays & self._strays
+        self._strays = strays - lost
+        for outcome in await in_database(recovery.recover, Message.objects.all(), self.roll, lost):
+            await notices.changed(outcome.user_id, outcome.conversation_id)
 
 
 _TASKS: set[asyncio.Task[Any]] = set()
 _RUNNERS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Runner] = weakref.WeakKeyDictionary()
 
 
-def detached(coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+def detached(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """A task that outlives the request it was started from and shares nothing with it."""
     task = asyncio.get_running_loop().create_task(coroutine, context=contextvars.Context())
     _TASKS.add(task)
@@ -171,30 +219,16 @@ def current() -> Runner:
     return runner
 
 
+def abandon_all() -> None:
+    """For the end of a process whose event loop cannot be reached any more."""
+    for runner in list(_RUNNERS.values()):
+        runner.abandon()
+
+
 def _renewal(run: Run) -> limiter.Renewal:
     job, tokens = run.job, run.tokens_so_far()
     cost = job.price.cost(job.prompt_tokens, tokens - job.prompt_tokens) if job.price else 0
-    return limiter.Renewal(
-        subject=job.subject, rules=job.rules, lease_id=str(job.message_id), tokens=tokens, cost=cost
-    )
-
-
-def _register(process_id: uuid.UUID) -> None:
-    ServerProcess.objects.create(pk=process_id, host=socket.gethostname(), pid=os.getpid())
-
-
-def _unregister(process_id: uuid.UUID) -> None:
-    ServerProcess.objects.filter(pk=process_id).delete()
-
-
-def _heartbeat(process_id: uuid.UUID) -> None:
-    now = timezone.now()
-    _row, created = ServerProcess.objects.update_or_create(
-        pk=process_id, defaults={"heartbeat_at": now, "host": socket.gethostname(), "pid": os.getpid()}
-    )
-    if created:
-        logger.warning("the row of this process was gone; made anew")
-    ServerProcess.objects.filter(heartbeat_at__lt=now - 10 * ServerProcess.STALE_AFTER, messages=None).delete()
+    return limiter.Renewal(subject=job.subject, rules=job.rules, lease_id=str(job.message_id), tokens=tokens, cost=cost)
 
 
 Checkpoint = tuple[str, str, Any]
@@ -218,36 +252,5 @@ def _save_texts(
     return [message_id for message_id in running if message_id not in wanted]
 
 
-def _is_dead(process: ServerProcess | None) -> bool:
-    """Without a heartbeat for `STALE_AFTER`, or a process of this host that is no more."""
-    if process is None:
-        return True
-    if timezone.now() - process.heartbeat_at > ServerProcess.STALE_AFTER:
-        return True
-    if process.host != socket.gethostname():
-        return False
-    try:
-        os.kill(process.pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def recover(own: uuid.UUID | None = None) -> list[Any]:
-    """Closes running answers whose process is gone and returns their outcomes; live ones are not touched."""
-    orphans = (
-        Message.objects.running()
-        .filter(~Q(owner=own) | Q(owner=None) if own else Q())
-        .select_related("conversation", "owner")
-        .order_by("created_at")
-    )
-    closed = []
-    for message in orphans:
-        if not _is_dead(message.owner):
-            continue
-        outcome = abandoned(message, ModelPrice.objects.at(message.model, message.created_at))
-        if Message.objects.finish(outcome):
-            closed.append(outcome)
-    return closed
+def _rows_of(process_id: uuid.UUID) -> set[uuid.UUID]:
+    return set(Message.objects.running().filter(owner=process_id).values_list("pk", flat=True))

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, aclosing
 
 from django.conf import settings
-from django.contrib.auth import get_user
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
-from chat import allowance, errors, viewers
+from chat import allowance, errors, recovery, runner, viewers
 from chat.eventlog import LogMissing, event_log
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage, is_last
+from chat.generation import NotSaved
 from chat.models import ChatModel, Message
 from chat.models.conversation import Status
 from chat.threads import in_database
+from chat.viewers import Viewer
 from chat.views import guard, present
 from chat.wire import PROTOCOLS, Encoder, encoder_for, sse
 from chat.wire.html import HtmlEncoder
 
 REPAINT = 0.085
 POLL = 1.0
-RECHECK = 6.0
+RELOAD_GRACE = 2.0
 HEADERS = {"Cache-Control": "no-cache, no-store, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -61,9 +63,8 @@ async def stream(request: HttpRequest, message_id: uuid.UUID) -> HttpResponseBas
     if protocol not in PROTOCOLS:
         return HttpResponse("Unknown protocol.", status=400, content_type="text/plain")
     encoder = encoder_for(protocol, after=seen or 0)
-    return streaming(
-        encoded(message, encoder, grace=settings.CHAT_ON_DISCONNECT), encoder.content_type, encoder.headers
-    )
+    body = encoded(message, encoder, grace=settings.CHAT_ON_DISCONNECT, request=request)
+    return streaming(body, encoder.content_type, encoder.headers)
 
 
 def _closed() -> HttpResponseBase:
@@ -106,58 +107,101 @@ def stored_events(message: Message) -> list[LogEvent]:
     return events
 
 
+class _Telling:
+    """One answer told by several sources, each from its start; nothing is passed on twice."""
+
+    def __init__(self) -> None:
+        self._started = False
+        self._told: dict[type, int] = {Delta: 0, Reasoning: 0}
+
+    def source(self) -> Callable[[Iterable[LogEvent]], list[LogEvent]]:
+        """What is new among the events of one source, to be called with them in order."""
+        said: dict[type, int] = {Delta: 0, Reasoning: 0}
+
+        def fresh(events: Iterable[LogEvent]) -> list[LogEvent]:
+            result: list[LogEvent] = []
+            for event in events:
+                if isinstance(event, Delta | Reasoning):
+                    kind = type(event)
+                    said[kind] += len(event.text)
+                    new = said[kind] - self._told[kind]
+                    if new <= 0:
+                        continue
+                    self._told[kind] = said[kind]
+                    result.append(event if new >= len(event.text) else kind(text=event.text[-new:]))
+                elif not isinstance(event, Started) or not self._started:
+                    self._started = True
+                    result.append(event)
+            return result
+
+        return fresh
+
+
 async def events_of(message: Message) -> AsyncGenerator[list[LogEvent], None]:
     """The events of a message wherever they are: in the log, or growing in the database.
 
     An empty list means silence. Ends after the last event, or when the message is gone.
+    Where another process is silent, or its log cannot be read, the database is asked.
     """
     log = event_log()
-    try:
-        async with aclosing(log.tail(message.pk)) as tail:
-            async for events in tail:
-                yield events
-                if events and is_last(events[-1]):
-                    return
-    except LogMissing:
-        pass
-    else:
-        return
-    async for events in _polled(message.pk):
-        yield events
-
-
-async def _polled(message_id: uuid.UUID) -> AsyncGenerator[list[LogEvent], None]:
-    """For an answer of another process without a shared log: its checkpoints, once a second."""
-    shown = thought = 0
-    first = True
+    telling = _Telling()
     while True:
-        message = await in_database(_reload, message_id)
-        if message is None:
+        fresh = telling.source()
+        try:
+            async with aclosing(log.tail(message.pk)) as tail:
+                async for events in tail:
+                    if not events and not log.is_local(message.pk):
+                        break
+                    yield fresh(events)
+                    if events and is_last(events[-1]):
+                        return
+        except LogMissing:
+            pass
+        stored = await _asked(message.pk)
+        if stored is None:
             return
-        if not message.is_running and first:
-            yield stored_events(message)
+        yield telling.source()(stored)
+        if stored and is_last(stored[-1]):
             return
-        events: list[LogEvent] = [Started(message_id=str(message.pk), model=message.model)] if first else []
-        first = False
-        if len(message.reasoning) > thought:
-            events.append(Reasoning(text=message.reasoning[thought:]))
-            thought = len(message.reasoning)
-        if len(message.content) > shown:
-            events.append(Delta(text=message.content[shown:]))
-            shown = len(message.content)
-        if not message.is_running:
-            yield [*events, stored_events(message)[-1]]
-            return
-        yield events
         await asyncio.sleep(POLL)
 
 
-async def encoded(message: Message, encoder: Encoder, *, grace: float | None) -> AsyncGenerator[bytes, None]:
-    """The body for every protocol but html. Raises `BrokenOff` where only that tells of a failure."""
+async def _asked(message_id: uuid.UUID) -> list[LogEvent] | None:
+    """The message as the database knows it, closed first if its process is gone; None if it is deleted."""
+    roll = runner.current().roll
+
+    def ask() -> list[LogEvent] | None:
+        recovery.recover(Message.objects.filter(pk=message_id), roll)
+        message = _reload(message_id)
+        return stored_events(message) if message else None
+
+    try:
+        return await in_database(ask)
+    except DatabaseError:
+        return []
+
+
+def _viewer(message: Message, grace: float | None, request: HttpRequest | None) -> AbstractAsyncContextManager[Viewer]:
+    return viewers.watching(
+        message.conversation.user_id,
+        message.pk,
+        grace=grace,
+        far=message.is_running and not event_log().is_local(message.pk),
+        session_key=request.session.session_key if request else None,
+    )
+
+
+async def encoded(
+    message: Message, encoder: Encoder, *, grace: float | None, request: HttpRequest | None = None
+) -> AsyncGenerator[bytes, None]:
+    """The body for every protocol but html. Raises `BrokenOff` where only that tells of a failure.
+
+    With a request, it ends when that request's session does.
+    """
     if opening := encoder.open():
         yield opening
     async with (
-        viewers.watching(message.conversation.user_id, message.pk, grace=grace) as viewer,
+        _viewer(message, grace, request) as viewer,
         aclosing(events_of(message)) as source,
     ):
         async for events in source:
@@ -176,9 +220,9 @@ async def encoded(message: Message, encoder: Encoder, *, grace: float | None) ->
 async def _html(request: HttpRequest, message: Message, shown: int | None) -> AsyncGenerator[bytes, None]:
     encoder = HtmlEncoder(f"m-{message.pk}", shown)
     yield sse.COMMENT_PING
-    checked = time.monotonic()
+    last: LogEvent | None = None
     async with (
-        viewers.watching(message.conversation.user_id, message.pk, grace=settings.CHAT_ON_DISCONNECT) as viewer,
+        _viewer(message, _grace_of_a_page(), request) as viewer,
         aclosing(events_of(message)) as source,
     ):
         painted = 0.0
@@ -186,41 +230,30 @@ async def _html(request: HttpRequest, message: Message, shown: int | None) -> As
             if viewer.closed:
                 yield encoder.closing()
                 return
-            yield encoder.encode(events) or (b"" if events else sse.COMMENT_PING)
-            if events and is_last(events[-1]):
+            if frame := encoder.encode(events) or (b"" if events else sse.COMMENT_PING):
+                yield frame
+            last = events[-1] if events else last
+            if last and is_last(last):
                 break
-            if time.monotonic() - checked > RECHECK:
-                checked = time.monotonic()
-                if not await still_in(request):
-                    yield encoder.closing()
-                    return
             pause = painted + REPAINT - time.monotonic()
             if pause > 0:
                 await asyncio.sleep(pause)
             painted = time.monotonic()
-    yield await _last_frame(request, message.pk, encoder)
+    if isinstance(last, Failed) and last.code == NotSaved.code:
+        yield await _unsaved_frame(request, message, last, encoder)
+    elif frame := await _last_frame(request, message.pk, encoder):
+        yield frame
 
 
-async def still_in(request: HttpRequest) -> bool:
-    """Whether the session that opened this stream is still good; a database that is away changes nothing."""
-
-    def check() -> bool:
-        session = request.session
-        fresh = type(session)(session.session_key)
-        if fresh.session_key is None or not fresh.exists(fresh.session_key):
-            return False
-        probe = HttpRequest()
-        probe.session = fresh
-        user = get_user(probe)
-        return bool(user.is_authenticated and user.is_active)
-
-    try:
-        return await in_database(check)
-    except DatabaseError:
-        return True
+def _grace_of_a_page() -> float | None:
+    """A page that is loaded again, or whose connection was cut, is back within a moment."""
+    grace = settings.CHAT_ON_DISCONNECT
+    return None if grace is None else max(grace, RELOAD_GRACE)
 
 
 async def _last_frame(request: HttpRequest, message_id: uuid.UUID, encoder: HtmlEncoder) -> bytes:
+    """Nothing while the database is away: a stream that ends without its closing event is asked for again."""
+
     def render() -> bytes:
         message = _reload(message_id)
         if message is None:
@@ -236,4 +269,18 @@ async def _last_frame(request: HttpRequest, message_id: uuid.UUID, encoder: Html
     try:
         return await in_database(render)
     except (DatabaseError, errors.ChatError):
-        return encoder.closing()
+        return b""
+
+
+async def _unsaved_frame(request: HttpRequest, message: Message, last: Failed, encoder: HtmlEncoder) -> bytes:
+    """What the database should have, from the log: it still says that the answer is running."""
+    text = ""
+    with contextlib.suppress(LogMissing):
+        async with aclosing(event_log().tail(message.pk)) as tail:
+            async for events in tail:
+                text += "".join(event.text for event in events if isinstance(event, Delta))
+    message.status, message.error_code, message.content = last.status, last.code, text
+    if last.status not in (Status.INTERRUPTED, Status.FAILED):
+        message.status = Status.INTERRUPTED
+    article_html = render_to_string("chat/_article.html", {"article": present.article(message)}, request)
+    return encoder.finish(article_html)
