@@ -32,7 +32,7 @@ provider's wording may enter it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -101,6 +101,16 @@ class KeyReused(Conflict):
     sentence = _("This message was already sent with another text. Reload the page.")
 
 
+class Violated(Protocol):
+    """A rule that refused; `wait` in seconds, None if waiting does not help."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def wait(self) -> int | None: ...
+
+
 class LimitExceeded(ChatError):
     """Refused by our limiter; nothing was consumed.
 
@@ -118,7 +128,7 @@ class LimitExceeded(ChatError):
         message: str | Promise | None = None,
         *,
         retry_after: int | None = None,
-        violations: Sequence[object] = (),
+        violations: Sequence[Violated] = (),
     ) -> None:
         super().__init__(message, retry_after=retry_after)
         self.violations = tuple(violations)

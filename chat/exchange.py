@@ -15,9 +15,9 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from chat import clientchats, errors, notices, prompt, runner, upstream, viewers
+from chat import clientchats, errors, metrics, notices, prompt, recovery, runner, viewers
 from chat.dialects import ChatBody
-from chat.generation import Job
+from chat.generation import Job, price_at
 from chat.limits import limiter
 from chat.limits.limiter import Grant
 from chat.limits.plans import rules_for
@@ -32,7 +32,6 @@ NAMESPACE = uuid.UUID("6f0c9c64-3f0e-5f0e-9d2f-7d0a4c3b8e51")
 MINIMUM_OUTPUT = 256
 TYPICAL_OUTPUT = 1500
 LETTING_GO = 0.5
-FREE = ModelPrice(prompt=0, cached=0, completion=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,6 +251,7 @@ async def start(ask: Ask) -> Sent:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         task.add_done_callback(partial(_without_caller, ask.stays))
+        await asyncio.wait({task})
         raise
 
 
@@ -264,7 +264,7 @@ async def _start(ask: Ask) -> Sent:
     runner_ = runner.current()
     try:
         process_id = await runner_.ready()
-        planned = await in_database(_plan, ask)
+        planned = await in_database(_plan, ask, runner_.roll)
         if isinstance(planned, Sent):
             return planned
         grant = await _reserve(planned)
@@ -287,7 +287,7 @@ async def _start(ask: Ask) -> Sent:
 async def _reserve(plan: _Plan) -> Grant:
     tokens, cost = plan.hold()
     try:
-        return await limiter.reserve(
+        grant = await limiter.reserve(
             plan.subject,
             plan.rules,
             lease_id=str(plan.answer_id),
@@ -295,9 +295,14 @@ async def _reserve(plan: _Plan) -> Grant:
             cost=cost,
             min_tokens=plan.prompt.tokens + MINIMUM_OUTPUT,
         )
-    except errors.LimitExceeded:
+    except errors.LimitExceeded as error:
+        for violation in error.violations:
+            metrics.decisions.labels(violation.name, "refused").inc()
         await in_database(DailyUsage.objects.add_refusal, plan.ask.user.pk, plan.model.name)
         raise
+    for rule in plan.rules:
+        metrics.decisions.labels(rule.name, "degraded" if grant.degraded else "allowed").inc()
+    return grant
 
 
 async def _release(plan: _Plan) -> None:
@@ -403,24 +408,33 @@ def pick_model(user: User, name: str) -> ChatModel:
     return chosen or allowed.get(name=settings.CHAT_MODEL)
 
 
-def _plan(ask: Ask) -> _Plan | Sent:
+def _plan(ask: Ask, roll: recovery.Roll) -> _Plan | Sent:
     answer_id = derived_id(ask.user.pk, ask.client_key, "answer")
     if earlier := _earlier(ask, answer_id):
         return earlier
     conversation = ask.conversation
-    if conversation and Message.objects.running().filter(conversation=conversation).exists():
+    if conversation and _is_answering(conversation, roll):
         raise errors.AnswerRunning
     model = pick_model(ask.user, ask.model or (conversation.model if conversation else ""))
     return _Plan(
         ask=ask,
         answer_id=answer_id,
         model=model,
-        price=FREE if upstream.is_demo() else ModelPrice.objects.at(model.name, timezone.now()),
+        price=price_at(model.name, timezone.now()),
         prompt=prompt.build(
             _branch_to_send(ask), system=_system_prompt(ask), model=model, resume=ask.resume_of is not None
         ),
         rules=rules_for(ask.user),
     )
+
+
+def _is_answering(conversation: Conversation, roll: recovery.Roll) -> bool:
+    """Not where the process that was answering is gone: that answer is closed first."""
+    running = Message.objects.running().filter(conversation=conversation)
+    if not running.exists():
+        return False
+    recovery.recover(running, roll)
+    return running.exists()
 
 
 def _earlier(ask: Ask, answer_id: uuid.UUID) -> Sent | None:

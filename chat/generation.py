@@ -16,7 +16,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from chat import errors, notices, upstream
+from chat import errors, metrics, notices, upstream
 from chat.eventlog import EventLog
 from chat.events import Delta, Failed, Finish, Finished, LogEvent, Opened, Reasoning, Started, UpstreamEvent, Usage
 from chat.limits import limiter
@@ -234,6 +234,7 @@ async def _relay(run: Run, log: EventLog) -> None:
 async def _conclude(run: Run, log: EventLog, failure: errors.ChatError | None) -> Outcome | None:
     outcome, last = _ending(run, failure)
     saved = await _save(outcome)
+    _measure(outcome)
     refund = outcome.status == Status.FAILED and run.first_token is None
     await _settle(run.job, outcome, refund)
     if not saved:
@@ -241,25 +242,6 @@ async def _conclude(run: Run, log: EventLog, failure: errors.ChatError | None) -
     log.append(run.job.message_id, [last])
     await notices.changed(run.job.user_id, run.job.conversation_id)
     return None if saved else outcome
-
-
-def _ending(run: Run, failure: errors.ChatError | None) -> tuple[Outcome, LogEvent]:
-    if failure is not None:
-        status = Status.INTERRUPTED if run.text else Status.FAILED
-        outcome = run.outcome(status, failure.code, failure.retry_after)
-        return outcome, Failed(
-            status=status, code=failure.code, message=failure.message, retry_after=failure.retry_after
-        )
-    status = STATUS_OF[run.finish.reason] if run.finish else Status.STOPPED
-    outcome = run.outcome(status)
-    usage = Usage(
-        prompt_tokens=outcome.prompt_tokens,
-        completion_tokens=outcome.completion_tokens,
-        cached_tokens=outcome.cached_tokens,
-        reasoning_tokens=outcome.reasoning_tokens,
-        exact=outcome.exact,
-    )
-    return outcome, Finished(status=status, usage=usage)
 
 
 def _ending(run: Run, failure: errors.ChatError | None) -> tuple[Outcome, LogEvent]:

@@ -183,7 +183,8 @@ def mailer(name: str) -> tuple[dict[str, Any], str]:
         sender = dict(parse_qsl(parts.query)).get("from", f"chatsite@{parts.hostname}")
         return {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options}, sender
 
-    return _parse(name, ({}, "chatsite@localhost"), convert, "an smtp:// or smtps:// address")
+    nothing: tuple[dict[str, Any], str] = ({}, "chatsite@localhost")
+    return _parse(name, nothing, convert, "an smtp:// or smtps:// address")
 
 
 def sqlite(path: Path) -> dict[str, object]:

@@ -93,6 +93,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "chatsite.request_log.request_log",
     "django.middleware.security.SecurityMiddleware",
     "chatsite.middleware.security_headers",
     "chatsite.api_callers.api_callers",
@@ -211,7 +212,10 @@ if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL], "prefix": "chat"},
+            "CONFIG": {
+                "hosts": [{"address": REDIS_URL, "socket_timeout": 1, "socket_connect_timeout": 0.5}],
+                "prefix": "chat",
+            },
         }
     }
 else:
@@ -220,15 +224,26 @@ else:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "json": {"()": "chatsite.logs.JsonFormatter"},
+        "line": {"()": "chatsite.logs.LineFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line" if sys.stderr.isatty() else "json",
+        }
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "django": {"level": "INFO", "handlers": [], "propagate": True},
         "django.request": {"level": "ERROR"},
         "django.channels.server": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
+        "channels_redis": {"level": "CRITICAL"},  # a traceback a second while Redis is away
         "httpx2": {"level": "WARNING"},
         "openai": {"level": "WARNING"},
+        "asyncio": {"level": "WARNING"},
+        "chatsite.request": {"level": "WARNING" if sys.stderr.isatty() else "INFO"},
     },
 }

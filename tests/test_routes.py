@@ -24,6 +24,7 @@ OPEN = {
     "password_reset_complete",
     "healthz",
     "readyz",
+    "metrics",
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

@@ -31,6 +31,8 @@ LEVELS: dict[str, int] = {
     "prices": 2,
     "personal": 2,
     "retention": 2,
+    "search": 2,
+    "searchindex": 2,
     "apikeys": 2,
     "rows": 0,
     "generation": 3,

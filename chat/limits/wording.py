@@ -21,6 +21,10 @@ class Violation:
     limit: int
     used: int
 
+    @property
+    def name(self) -> str:
+        return self.rule.name
+
 
 def refusal(subject: str, violations: Sequence[Violation], retry_after: int | None) -> str:
     """Names the limit that takes longest and the seconds until then."""

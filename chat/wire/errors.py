@@ -54,5 +54,5 @@ def body(protocol: str, error: ChatError) -> tuple[str, bytes]:
         return JSON, orjson.dumps({"error": shown, "retry_after": error.retry_after})
     members = problem(error.code, error.message, error.retry_after) | {"status": error.status}
     if isinstance(error, LimitExceeded):
-        members["violated-policies"] = [str(getattr(each, "name", each)) for each in error.violations]
+        members["violated-policies"] = [each.name for each in error.violations]
     return PROBLEM, orjson.dumps(members)
