@@ -59,6 +59,8 @@ def server(shared, settings, monkeypatch):
     monkeypatch.setattr(breaker, "PROBE_SECONDS", 0.0)
     settings.CACHES = hammer.redis_caches(shared.url)
     yield shared
+    if shared.process is None:
+        shared.start()
     shared.thaw()
     with shared.client() as client:
         client.flushall()
@@ -332,15 +334,35 @@ def test_a_frozen_redis_is_left_alone_and_found_again(server, settings):
 
 
 @pytest.mark.django_db
-def test_an_answer_begun_without_redis_is_settled_with_it(server, settings):
+def test_an_answer_begun_without_redis_is_known_to_the_next_one(server, settings):
     settings.LIMITER_WHEN_DOWN = "local"
-    limiter.reserve_sync("user:8", PEOPLE, lease_id="early", tokens=1)
-    server.freeze()
+    server.stop()
+    assert limiter.reserve_sync("user:8", PEOPLE, lease_id="during", tokens=100).degraded
+    server.start()
+    assert limiter.reserve_sync("user:8", PEOPLE, lease_id="during", tokens=100).already
+    assert [lease.lease_id for lease in limiter.leases_sync("user:8")] == ["during"]
+
+
+@pytest.mark.django_db
+def test_an_answer_begun_without_redis_is_settled_with_it_once(server, settings):
+    settings.LIMITER_WHEN_DOWN = "local"
+    server.stop()
     limiter.reserve_sync("user:8", PEOPLE, lease_id="during", tokens=100)
-    server.thaw()
+    server.start()
     assert limiter.settle_sync("user:8", lease_id="during", tokens=80, cost=0)
-    now = used("user:8")
-    assert (now["tokens_per_day"], now["concurrent_answers"]) == (80, 1)
+    assert not limiter.settle_sync("user:8", lease_id="during", tokens=80, cost=0)
+
+
+def test_every_outage_asks_the_ledger_anew(server, settings, alice):
+    settings.LIMITER_WHEN_DOWN = "local"
+    name = plans.subject_of(alice)
+    for spends, left in ((2_000, 8_000), (7_000, 1_000)):
+        spent(alice, spends)
+        server.stop()
+        assert limiter.reserve_sync(name, (TOKENS,), lease_id=f"lease-{spends}", tokens=9_999).tokens == left
+        limiter.settle_sync(name, lease_id=f"lease-{spends}", tokens=0, cost=0)
+        server.start()
+        assert not limiter.degraded() or limiter.leases_sync(name) == []
 
 
 @pytest.mark.django_db
