@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
+from chat.admin import allowance
 from chat.invitations import invitation_url
 from chat.models import ApiKey, LimitOverride, Plan, User
 
@@ -17,6 +21,14 @@ class PersonAdmin(UserAdmin):
     list_display = ("username", "email", "is_active", "is_staff", "last_login")
     fieldsets = (*(UserAdmin.fieldsets or ()), (_("Chat"), {"fields": ("default_model", "theme", "enter_sends")}))
     actions = ("invite", "end_sessions")
+
+    def get_urls(self) -> list[URLPattern]:
+        view: Any = self.admin_site.admin_view
+        return [
+            path("<int:user_id>/limits/", view(allowance.allowance), name="chat_user_limits"),
+            path("<int:user_id>/limits/reset/", view(allowance.reset), name="chat_user_limits_reset"),
+            *super().get_urls(),
+        ]
 
     @admin.action(description=_("Make a one-time link to set a password"), permissions=("change",))
     def invite(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
