@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -16,8 +17,10 @@ async def in_database(function: Callable[P, T], /, *args: P.args, **kwargs: P.kw
     """Runs `function` in the database thread and gives the connection back in the same hop.
 
     Inside a request that is the request's thread; in a detached task or a streaming
-    body it is one thread shared by all, so that an open stream holds neither.
+    body it is one thread shared by all, so that an open stream holds neither. A task
+    that is cancelled meanwhile ends when `function` has returned.
     """
+    cancelled = _cancelled()
 
     def call() -> T:
         try:
@@ -25,4 +28,18 @@ async def in_database(function: Callable[P, T], /, *args: P.args, **kwargs: P.kw
         finally:
             close_old_connections()
 
-    return await sync_to_async(call)()
+    result = await sync_to_async(call)()
+    if _cancelled() > cancelled:
+        raise asyncio.CancelledError
+    return result
+
+
+def let_go() -> None:
+    """Ends a task that was cancelled in somebody's hop to a thread before: asgiref swallows that."""
+    if _cancelled():
+        raise asyncio.CancelledError
+
+
+def _cancelled() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0

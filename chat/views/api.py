@@ -22,7 +22,7 @@ from chat import apikeys, dialects, errors, exchange, viewers
 from chat.events import Delta, Failed, LogEvent, Started, is_last
 from chat.limits import limiter
 from chat.models import Message, User
-from chat.threads import in_database
+from chat.threads import in_database, let_go
 from chat.views.guard import AsyncView, person_of, refusing_with
 from chat.views.streams import BrokenOff, events_of, streaming
 from chat.wire import PROTOCOLS, Encoder, encoder_for, sse
@@ -77,6 +77,7 @@ def client_view(view: AsyncView) -> AsyncView:
     @refusing_with(refuse_client)
     @functools.wraps(view)
     async def wrapped(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        let_go()
         try:
             return await view(request, *args, **kwargs)
         except DatabaseError as error:
@@ -187,10 +188,12 @@ async def _watched(answer: Message, grace: float | None) -> AsyncGenerator[list[
         viewers.watching(answer.conversation.user_id, answer.pk, grace=grace) as viewer,
         aclosing(events_of(answer)) as source,
     ):
+        let_go()
         async for events in source:
             if viewer.closed:
                 return
             yield events
+            let_go()
 
 
 async def _until_a_word(source: AsyncGenerator[list[LogEvent], None]) -> list[LogEvent]:
