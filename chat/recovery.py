@@ -63,8 +63,13 @@ class Roll:
     """
 
     def __init__(self, second_look: float = SECOND_LOOK) -> None:
-        self._second_look = second_look
+        self.second_look = second_look
         self._suspects: dict[uuid.UUID, tuple[dt.datetime, float]] = {}
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether a second look, `second_look` seconds later, may find more dead."""
+        return bool(self._suspects)
 
     def is_dead(self, process: ServerProcess | None) -> bool:
         if process is None:
@@ -81,7 +86,7 @@ class Roll:
         if beat != process.heartbeat_at:
             self._suspects[process.pk] = (process.heartbeat_at, time.monotonic())
             return False
-        return time.monotonic() - since >= self._second_look
+        return time.monotonic() - since >= self.second_look
 
 
 def _is_gone(process: ServerProcess) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import signal
 import threading
@@ -14,7 +15,8 @@ from typing import Any
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.core.handlers.asgi import ASGIHandler
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
+from django.utils import autoreload
 
 from chat import runner, upstream
 
@@ -57,6 +59,21 @@ class LeanHandler(ASGIHandler):
         return response
 
 
+class Sockets:
+    """The site's one WebSocket address; any other is refused without a word in the log."""
+
+    def __init__(self, path: str, consumer: Any) -> None:
+        self.path = path
+        self.consumer = consumer
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == self.path:
+            await self.consumer(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "websocket.close", "code": 4404})
+
+
 class BreakOff:
     """Ends the connection where a streaming body raised after its first byte.
 
@@ -91,6 +108,8 @@ class Drain:
 
     Takes over SIGTERM and SIGINT at its first call, ends the generations, lets viewers
     receive their last frame, then calls the handler it found. A second signal forces.
+    Where the server runs in a thread without signals (`runserver` with its reloader),
+    a changed file drains, and the end of the process saves.
     """
 
     def __init__(self, app: Any) -> None:
@@ -114,10 +133,19 @@ class Drain:
         if self._loop is not None:
             return
         self._loop = asyncio.get_running_loop()
+        runner.current().wake()
         if threading.current_thread() is not threading.main_thread():
+            autoreload.file_changed.connect(self._on_file_changed)
+            atexit.register(_save_at_exit)
             return
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, partial(self._on_signal, signal.getsignal(number)))
+
+    def _on_file_changed(self, **_kwargs: Any) -> None:
+        """Called in the reloader's thread just before it ends the process."""
+        if self._loop is not None and not self.closing:
+            with contextlib.suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(self.drain(), self._loop).result(8)
 
     def _on_signal(self, previous: Any, number: int, frame: FrameType | None) -> None:
         if self.closing or self._loop is None:
@@ -159,6 +187,11 @@ class Drain:
                         await self.drain()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _save_at_exit() -> None:
+    with contextlib.suppress(DatabaseError):
+        runner.abandon_all()
 
 
 def _call(handler: Any, number: int, frame: FrameType | None) -> None:
