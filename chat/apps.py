@@ -1,4 +1,8 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db import connections
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class ChatConfig(AppConfig):
@@ -7,3 +11,20 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         from chat import checks  # noqa: F401
+
+        pre_migrate.connect(_before_migrations, sender=self)
+        post_migrate.connect(_after_migrations, sender=self)
+
+
+def _before_migrations(*, using: str, plan: list[Any], **kwargs: Any) -> None:
+    from chat import searchindex
+
+    if plan:
+        searchindex.prepare(connections[using])
+
+
+def _after_migrations(*, using: str, plan: list[Any] | None = None, **kwargs: Any) -> None:
+    from chat import searchindex
+
+    if searchindex.is_migrated(connections[using]):
+        searchindex.install(connections[using], fill=bool(plan))

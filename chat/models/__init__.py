@@ -2,6 +2,7 @@ from chat.models.access import ApiKey, LimitOverride, Plan, User
 from chat.models.conversation import Conversation, Message, ServerProcess, Status
 from chat.models.daily import DailyUsage
 from chat.models.reading import ConversationReading
+from chat.models.search import SearchEntry
 from chat.models.usage import ChatModel, ModelPrice, UsageRecord
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Message",
     "ModelPrice",
     "Plan",
+    "SearchEntry",
     "ServerProcess",
     "Status",
     "UsageRecord",
