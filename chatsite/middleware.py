@@ -1,13 +1,16 @@
-"""Headers every response carries."""
+"""Headers every response carries, and static files."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from asgiref.sync import iscoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'{images}; font-src 'self'; "
@@ -45,3 +48,25 @@ def security_headers(
         return _add(request, get_response(request))
 
     return synchronous
+
+
+class StaticFiles(WhiteNoiseMiddleware):
+    """WhiteNoise on the event loop.
+
+    As it comes it knows plain calls only, so that Django would run every request behind it
+    inside a thread: one thread for each request that waits, and clients that leave unnoticed.
+    """
+
+    sync_capable = async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        super().__init__(get_response)
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return self._asynchronous(request) if iscoroutinefunction(self) else super().__call__(request)
+
+    async def _asynchronous(self, request: HttpRequest) -> HttpResponseBase:
+        response = super().__call__(request)
+        return await response if inspect.isawaitable(response) else response
