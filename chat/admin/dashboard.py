@@ -13,6 +13,7 @@ from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from chat import errors, reports
@@ -56,7 +57,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     lines = reports.by(wish.by, wish.span, order=wish.order)
     if request.GET.get("format") == "csv":
         return _sheet(wish, lines)
-    now, before = reports.total(wish.span), reports.total(_before(wish.span))
+    now, before = reports.total(wish.span), _line_before(wish.span)
     response = show(
         request,
         "dashboard",
@@ -129,10 +130,12 @@ def _checked(span: Span) -> Span:
     return span
 
 
-def _before(span: Span) -> Span:
-    """As many days, right before."""
+def _line_before(span: Span) -> Line:
+    """As many days right before; nothing for today alone, which is not over yet."""
+    if span == Span.last_days(1):
+        return Line()
     last = span.first - dt.timedelta(days=1)
-    return Span(first=last - dt.timedelta(days=span.length - 1), last=last)
+    return reports.total(Span(first=last - dt.timedelta(days=span.length - 1), last=last))
 
 
 def _each_day(span: Span, lines: Sequence[Line]) -> list[Line]:
@@ -203,16 +206,16 @@ def _tiles(now: Line, before: Line, span: Span) -> list[Tile]:
     each = now.cost / now.people if now.people else 0
     return [
         tile(_("Spend"), lambda line: line.cost, words.dollars, _("%s a person") % words.dollars(each), "less"),
-        tile(_("Answers"), lambda line: line.requests, words.short, _daily(now.requests, span), ""),
+        tile(_("Answers"), lambda line: line.requests, words.short, _daily(now, span), ""),
         tile(_("Tokens"), lambda line: line.tokens, words.short, _in_and_out(now), ""),
         tile(_("People"), lambda line: line.people, words.count, _("who got an answer"), "more"),
         tile(_("Refusals"), lambda line: line.refusals, words.short, _("by a limit of ours"), "less"),
         tile(
-            _("Errors"), _rate("failed"), words.percent, _("%s answers") % words.count(now.failed), "less",
+            _("Errors"), _rate("failed"), words.percent, _answers(now.failed), "less",
             ended="broken",
         ),
         tile(
-            _("Stopped"), _rate("stopped"), words.percent, _("%s answers") % words.count(now.stopped), "",
+            _("Stopped"), _rate("stopped"), words.percent, _answers(now.stopped), "",
             ended="stopped",
         ),
         tile(
@@ -226,8 +229,14 @@ def _rate(name: str) -> Callable[[Line], float | None]:
     return lambda line: getattr(line, name) / line.requests if line.requests else None
 
 
-def _daily(requests: int, span: Span) -> str:
-    return _("%s a day") % words.short(round(requests / span.length, 1))
+def _answers(number: int) -> str:
+    return ngettext("%s answer", "%s answers", number) % words.count(number)
+
+
+def _daily(line: Line, span: Span) -> str:
+    if span.length == 1:
+        return _("%s a person") % words.short(round(line.requests / (line.people or 1), 1))
+    return _("%s a day") % words.short(round(line.requests / span.length, 1))
 
 
 def _in_and_out(line: Line) -> str:
