@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
+from collections.abc import Callable
 from typing import cast
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
@@ -16,6 +17,17 @@ from chat.forms import TitleForm
 from chat.http import is_htmx
 from chat.models import Conversation, Message, User
 from chat.views import pages
+from chat.views.guard import to_login
+
+View = Callable[[HttpRequest, uuid.UUID], HttpResponse]
+
+
+def _person_only(view: View) -> View:
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+        return view(request, conversation_id) if request.user.is_authenticated else to_login(request)
+
+    return wrapped
 
 
 def _mine(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
@@ -26,7 +38,7 @@ def _mine(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
 
 
 @require_POST
-@login_required
+@_person_only
 def rename(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     conversation = _mine(request, conversation_id)
     form = TitleForm(request.POST)
@@ -39,7 +51,7 @@ def rename(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@_person_only
 def delete(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """Also asks a running answer to stop: nobody will see it."""
     conversation = _mine(request, conversation_id)
@@ -51,7 +63,7 @@ def delete(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@_person_only
 def undelete(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     mine = Conversation.objects.filter(user=cast("User", request.user), pk=conversation_id)
     if not mine.exists():

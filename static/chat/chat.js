@@ -100,6 +100,11 @@ function say(text) {
   setTimeout(() => { status.textContent = text; }, 50);
 }
 
+function showThatWordsArrived() {
+  const article = one('article[data-status="pending"]');
+  if (article && one(".markdown > :not(:empty)", article)) article.dataset.status = "streaming";
+}
+
 function sayWhatChanged() {
   const isRunning = Boolean(one(RUNNING));
   if (isRunning === wasRunning) return;
@@ -128,6 +133,7 @@ function scrolled() {
 }
 
 function grown() {
+  if (scrollY < lastTop - 2 && below() >= 48) following = false;
   if (following) toEnd();
   scrolled();
 }
@@ -230,6 +236,7 @@ function startEditing(article) {
   stopEditing();
   const form = one("template.editor", article).content.firstElementChild.cloneNode(true);
   const box = one("textarea", form);
+  following = false;
   article.append(form);
   article.classList.add("editing");
   htmx.process(form);
@@ -329,6 +336,7 @@ function listen() {
   });
   new MutationObserver(() => {
     addCopyButtons();
+    showThatWordsArrived();
     sayWhatChanged();
     grown();
   }).observe(one("#messages"), { childList: true, subtree: true, characterData: true });

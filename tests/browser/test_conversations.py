@@ -1,0 +1,68 @@
+"""The list of conversations, and what can be done to one."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Browser
+from tests.browser.page import ask, box, button
+
+
+def test_conversations_are_listed_by_day(browser: Browser) -> None:
+    page = browser.open(name="bob")
+    ask(page, "/echo the newest one")
+    listed = page.get_by_role("navigation", name="Conversations")
+    expect(listed.get_by_role("heading", name="Today")).to_be_visible()
+    expect(listed.get_by_role("link").filter(has_text="the newest one")).to_have_attribute("aria-current", "page")
+
+
+def test_the_list_is_a_drawer_on_a_phone(browser: Browser) -> None:
+    page = browser.open(name="bob", size="phone")
+    listed = page.get_by_role("navigation", name="Conversations")
+    expect(listed).to_be_hidden()
+    button(page, "Menu").click()
+    expect(listed).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    expect(listed).to_be_hidden()
+    button(page, "Menu").click()
+    listed.get_by_role("button", name="Close").click()
+    expect(listed).to_be_hidden()
+
+
+def test_a_title_is_changed_in_its_place(browser: Browser, size: str) -> None:
+    page = browser.open(name="bob", size=size)
+    ask(page, "/echo hello")
+    box(page).fill("a draft")
+    button(page, "Rename").click()
+    title = page.get_by_role("textbox", name="Title")
+    expect(title).to_be_focused()
+    title.fill(f"A better <b>title</b> {size}")
+    title.press("Enter")
+    expect(page.get_by_role("heading", name=f"A better <b>title</b> {size}")).to_be_visible()
+    expect(page).to_have_title(f"A better <b>title</b> {size} · Chatsite")
+    expect(box(page)).to_have_value("a draft")
+    page.reload()
+    expect(page.get_by_role("heading", name=f"A better <b>title</b> {size}")).to_be_visible()
+
+
+def test_a_deleted_conversation_can_be_had_back(browser: Browser, size: str) -> None:
+    page = browser.open(name="bob", size=size)
+    ask(page, f"/echo precious {size}")
+    address = page.url
+    button(page, "Delete").click()
+    expect(page.get_by_text("The conversation is deleted.")).to_be_visible()
+    expect(page.locator("#conversations").get_by_text(f"precious {size}")).to_have_count(0)
+    assert page.request.get(address).status == 404
+    button(page, "Undo").click()
+    expect(page).to_have_url(address)
+    expect(page.get_by_role("article")).to_have_count(2)
+
+
+def test_a_toast_goes_away(browser: Browser) -> None:
+    page = browser.open(name="bob")
+    ask(page, "/echo short-lived")
+    button(page, "Delete").click()
+    page.locator(".toast").get_by_role("button", name="Close").click()
+    expect(page.locator(".toast")).to_have_count(0)
+    page.reload()
+    expect(page.locator(".toast")).to_have_count(0)
