@@ -56,7 +56,7 @@ def rules_of(count: int):
 def reserve(store, rules) -> Callable[[int], None]:
     """Only the decision: every lease is ended outside the clock, as its own candidate."""
     from chat.limits.limiter import _edges
-    from chat.limits.rules import Request
+    from chat.limits.values import Request
 
     subject, seeds = f"ip:bench-{uuid.uuid4()}", {rule.name: 0 for rule in rules}
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from chat import errors
 from chat.limits import limiter, plans, wording
-from chat.limits.rules import RuleState
+from chat.limits.values import RuleState
 from chat.models import User
 
 LOW = 0.8

@@ -21,7 +21,7 @@ from chat.generation import Job, price_at
 from chat.limits import limiter
 from chat.limits.limiter import Grant
 from chat.limits.plans import rules_for
-from chat.limits.rules import Rule
+from chat.limits.values import Rule
 from chat.models import ChatModel, Conversation, DailyUsage, Message, ModelPrice, Status, User
 from chat.models.conversation import RUNNING
 from chat.text import clean_text, title_from

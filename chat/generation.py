@@ -20,7 +20,7 @@ from chat import errors, metrics, notices, upstream
 from chat.eventlog import EventLog
 from chat.events import Delta, Failed, Finish, Finished, LogEvent, Opened, Reasoning, Started, UpstreamEvent, Usage
 from chat.limits import limiter
-from chat.limits.rules import Rule
+from chat.limits.values import Rule
 from chat.models import Message, ModelPrice, Status
 from chat.models.usage import Outcome
 from chat.text import clean_model_text, estimate_tokens

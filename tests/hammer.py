@@ -13,8 +13,9 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
-from chat.limits.rules import Request, Rule, edges  # noqa: E402
+from chat.limits.periods import edges  # noqa: E402
 from chat.limits.stores import RedisStore, Renewal, open_store  # noqa: E402
+from chat.limits.values import Request, Rule  # noqa: E402
 
 
 def redis_caches(url: str, backend: str = "django_redis.cache.RedisCache") -> dict:

@@ -113,6 +113,17 @@ def test_signing_up_is_closed_unless_it_is_opened(settings: Any) -> None:
     assert User.objects.filter(username="eve").exists()
 
 
+def test_the_sixth_person_from_one_address_within_an_hour_has_to_wait(settings: Any) -> None:
+    settings.SIGNUP = True
+    fields = {"username": "alice", "password1": "correct horse battery", "password2": "correct horse battery"}
+    assert [Client().post(reverse("signup"), fields).status_code for _ in range(5)] == [200] * 5
+    refused = Client().post(reverse("signup"), {**fields, "username": "eve"}, HTTP_X_FORWARDED_FOR="10.9.9.9")
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 3000
+    assert not User.objects.filter(username="eve").exists()
+    assert Client().post(reverse("signup"), {**fields, "username": "eve"}, REMOTE_ADDR="10.0.0.9").status_code == 302
+
+
 def test_a_new_password_and_ending_all_sessions_log_other_browsers_out(alice: User) -> None:
     first, second = Client(), Client()
     for client in (first, second):

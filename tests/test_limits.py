@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from chat import errors
 from chat.limits import limiter, plans
-from chat.limits.rules import Rule
+from chat.limits.values import Rule
 from chat.models import LimitOverride, Plan, UsageRecord, User
 from chat.models.usage import Outcome
 

@@ -18,7 +18,9 @@ import pytest
 from chat import errors
 from chat.limits import breaker, limiter, plans
 from chat.limits import rules as pure
-from chat.limits.rules import LEASE_MS, Rule
+from chat.limits.leases import LEASE_MS
+from chat.limits.periods import edges
+from chat.limits.values import Rule
 from chat.models import ServerProcess, User
 from tests import hammer
 from tests.conftest import require_service
@@ -158,7 +160,7 @@ def test_killed_processes_leave_their_last_words_and_nothing_else(server, tmp_pa
     assert len(sure) > 50
     now, state = hammer.store_at(server.url).read(name)
     later = now + LEASE_MS
-    (booked,) = pure.peek(state, later, rules, edges=pure.edges(now, ZoneInfo("UTC")), seeds={}).states
+    (booked,) = pure.peek(state, later, rules, edges=edges(now, ZoneInfo("UTC")), seeds={}).states
     least = sum(min(words.get("renewed", 0), words.get("settle", 10**9)) for words in cut)
     most = sum(max(words.get("renew", 0), words.get("settle", 0)) for words in cut)
     settled = sum(words["settled"] for words in sure)

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chat.limits import periods
 from chat.limits import rules as pure
-from chat.limits.rules import LEASE_MS, NEVER, Request, Rule
+from chat.limits.leases import LEASE_MS
+from chat.limits.refusals import refusals as recorded
+from chat.limits.values import NEVER, Request, Rule
 
 EXAMPLES = 2_000 if os.environ.get("SOAK") == "1" else 80
 prove = settings(
@@ -53,13 +56,13 @@ class Subject:
             now,
             self.rules if rules is None else rules,
             request,
-            edges=pure.edges(now, self.zone),
+            edges=periods.edges(now, self.zone),
             seeds=SEEDS,
         )
         return decision
 
     def renew(self, lease, tokens=0, cost=0):
-        edges = pure.edges(self.now, self.zone)
+        edges = periods.edges(self.now, self.zone)
         self.state = pure.renew(self.state, self.now, self.rules, lease_id=lease, tokens=tokens, cost=cost, edges=edges)
 
     def settle(self, lease, tokens=0, cost=0, refund=False):
@@ -69,7 +72,7 @@ class Subject:
         return settled
 
     def peek(self, rules=None):
-        edges = pure.edges(self.now, self.zone)
+        edges = periods.edges(self.now, self.zone)
         return pure.peek(self.state, self.now, rules or self.rules, edges=edges, seeds=SEEDS).states
 
     def used(self):
@@ -403,7 +406,7 @@ def test_the_same_lease_twice_is_one_charge():
 )
 def test_days_are_as_long_as_the_zone_says(zone, moment, hours):
     now = dt.datetime.fromisoformat(moment).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000
-    start, end, after = pure.edges(int(now), ZoneInfo(zone))["day"]
+    start, end, after = periods.edges(int(now), ZoneInfo(zone))["day"]
     assert start <= now < end < after
     assert end - start == hours * 3_600_000
 
@@ -413,7 +416,7 @@ def test_days_are_as_long_as_the_zone_says(zone, moment, hours):
 )
 def test_months_are_calendar_months(moment, days):
     now = dt.datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp() * 1000
-    start, end, after = pure.edges(int(now), UTC)["month"]
+    start, end, after = periods.edges(int(now), UTC)["month"]
     assert ((end - start) // 86_400_000, (after - end) // 86_400_000) == days
 
 
@@ -435,6 +438,6 @@ def test_hammering_leaves_one_line_in_the_log_of_refusals():
     for _ in range(50):
         subject.ask()
         subject.now += 100
-    (entry,) = pure.refusals(subject.state)
+    (entry,) = recorded(subject.state)
     assert entry.times == 49
     assert entry.last - entry.first == 4_800

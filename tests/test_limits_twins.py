@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 import redis
 
+from chat.limits import periods, stores
 from chat.limits import rules as pure
-from chat.limits import stores
-from chat.limits.rules import Request, Rule
 from chat.limits.stores import Renewal
+from chat.limits.values import Request, Rule
 from tests.conftest import require_service
 from tests.services import RedisServer
 
@@ -114,9 +114,9 @@ def changed(dice, rule):
 
 
 def one_step(twins, dice, now, rules, leases):
-    edges = pure.edges(now, ZONE)
+    edges = periods.edges(now, ZONE)
     if dice.random() < 0.05:
-        edges = pure.edges(now + dice.choice((-90_000, 90_000)), ZONE)
+        edges = periods.edges(now + dice.choice((-90_000, 90_000)), ZONE)
     action = dice.random()
     lease = dice.choice(leases) if leases and dice.random() < 0.9 else f"lease-{dice.randrange(10**6)}"
     if action < 0.55:

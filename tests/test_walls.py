@@ -21,7 +21,13 @@ LEVELS: dict[str, int] = {
     "markdown": 1,
     "notices": 1,
     "limits.breaker": 1,
+    "limits.counters": 1,
+    "limits.leases": 1,
+    "limits.periods": 1,
+    "limits.readings": 1,
+    "limits.refusals": 1,
     "limits.rules": 1,
+    "limits.values": 1,
     "limits.stores": 1,
     "prompt": 2,
     "sessions": 2,
@@ -48,7 +54,10 @@ TOP = 6
 FORBIDDEN = {
     "wire": ("chat.models", "django.http", "django.shortcuts"),
     "markdown": ("chat.models", "django.http", "django.shortcuts"),
-    "limits.rules": ("django", "time", "chat.models"),
+    **{
+        f"limits.{room}": ("django", "time", "chat.models")
+        for room in ("counters", "leases", "periods", "readings", "refusals", "rules", "values")
+    },
     "errors": ("chat",),
 }
 ONLY = {"openai": {"upstream", "demo"}, "httpx2": {"upstream", "demo"}, "channels": {"notices", "consumers"}}

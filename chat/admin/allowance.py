@@ -21,7 +21,7 @@ from chat.admin.live import running_answers, without_answer
 from chat.admin.pages import CHANGE_LIMITS, SEE_USAGE, ledger_url, needs, note, show
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
-from chat.limits.rules import NEVER, Rule, RuleState
+from chat.limits.values import NEVER, Rule, RuleState
 from chat.limits.wording import describe
 from chat.models import LimitOverride, Plan, User
 from chat.models.access import LIMIT_NAMES

@@ -10,8 +10,8 @@ from dataclasses import replace
 from django.core.cache.backends.locmem import LocMemCache
 
 from chat.limits import ledger
-from chat.limits.rules import Rule
 from chat.limits.stores import LockStore, Renewal
+from chat.limits.values import Rule
 
 RECOUNT_SECONDS = 30.0
 

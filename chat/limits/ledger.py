@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
-from chat.limits.rules import Edges, Period, Rule
+from chat.limits.values import Edges, Period, Rule
 from chat.models import ServerProcess, UsageRecord
 
 

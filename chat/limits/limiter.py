@@ -1,7 +1,6 @@
 """The limiter's verbs. Each comes for the event loop and, with `_sync`, for plain code.
 
-A verb is written once, as a generator of steps: a call to the store, which may
-block, or to the database. Two drivers run the steps where they belong.
+A verb is written once, as a generator of steps; `chat.limits.steps` runs them.
 """
 
 from __future__ import annotations
@@ -10,24 +9,23 @@ import asyncio
 import datetime as dt
 import random
 import zoneinfo
-from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.signals import setting_changed
-from django.db import DatabaseError
 
 from chat import errors
-from chat.limits import ledger
+from chat.limits import ledger, periods
 from chat.limits import rules as pure
 from chat.limits.fallback import Fallback
-from chat.limits.rules import Decision, Edges, Period, Request, Rule, RuleState, State
+from chat.limits.leases import live_leases
+from chat.limits.refusals import refusals as recorded_refusals
+from chat.limits.steps import Step, Steps, drive, run
 from chat.limits.stores import LockStore, RedisStore, Renewal, Store, StoreDown, open_store
+from chat.limits.values import NEVER, Decision, Edges, Period, Request, Rule, RuleState, State
 from chat.limits.wording import Violation, headers, refusal
-from chat.threads import in_database
 
 __all__ = [
     "Grant",
@@ -53,17 +51,8 @@ __all__ = [
     "settle_sync",
 ]
 
-T = TypeVar("T")
-Steps = Generator["Step", Any, T]
 Ask = Callable[[Store, Sequence[Rule], Mapping[str, int]], Decision]
 Divide = Callable[[dict[str, int]], dict[str, int]]
-
-
-@dataclass(frozen=True)
-class Step:
-    call: Callable[[], Any]
-    database: bool = False
-    remote: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +99,8 @@ async def reserve(
     request = Request(lease_id=lease_id, tokens=tokens, cost=cost, min_tokens=min_tokens)
     steps = _reserve(subject, rules, request)
     if not _store().remote:
-        return await _drive(steps)
-    task = asyncio.ensure_future(_drive(steps))
+        return await drive(steps)
+    task = asyncio.ensure_future(drive(steps))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
@@ -123,7 +112,7 @@ def reserve_sync(
     subject: str, rules: Sequence[Rule], *, lease_id: str, tokens: int = 0, cost: int = 0, min_tokens: int = 256
 ) -> Grant:
     request = Request(lease_id=lease_id, tokens=tokens, cost=cost, min_tokens=min_tokens)
-    return _run(_reserve(subject, rules, request))
+    return run(_reserve(subject, rules, request))
 
 
 async def renew(subject: str, rules: Sequence[Rule], *, lease_id: str, tokens: int, cost: int) -> None:
@@ -133,7 +122,7 @@ async def renew(subject: str, rules: Sequence[Rule], *, lease_id: str, tokens: i
 
 async def renew_many(renewals: Sequence[Renewal]) -> None:
     """All heartbeats of a process in one round trip. Raises `LimiterDown`."""
-    await _drive(_renew(renewals))
+    await drive(_renew(renewals))
 
 
 async def settle(
@@ -150,7 +139,7 @@ async def settle(
     The lease knows what it was reserved under, so `rules` may stay empty. A lease that
     ran out before was charged its last heartbeat, and this call does nothing. Raises `LimiterDown`.
     """
-    return await _drive(_settle(subject, lease_id, tokens, cost, refund_request))
+    return await drive(_settle(subject, lease_id, tokens, cost, refund_request))
 
 
 def settle_sync(
@@ -162,43 +151,43 @@ def settle_sync(
     cost: int,
     refund_request: bool = False,
 ) -> bool:
-    return _run(_settle(subject, lease_id, tokens, cost, refund_request))
+    return run(_settle(subject, lease_id, tokens, cost, refund_request))
 
 
 async def peek(subject: str, rules: Sequence[Rule]) -> list[RuleState]:
     """Where each rule stands; changes nothing. Raises `LimiterDown`."""
-    return await _drive(_peek(subject, rules))
+    return await drive(_peek(subject, rules))
 
 
 def peek_sync(subject: str, rules: Sequence[Rule]) -> list[RuleState]:
-    return _run(_peek(subject, rules))
+    return run(_peek(subject, rules))
 
 
 async def leases(subject: str) -> list[RunningLease]:
     """The running answers, oldest first. Raises `LimiterDown`."""
-    return await _drive(_leases(subject))
+    return await drive(_leases(subject))
 
 
 def leases_sync(subject: str) -> list[RunningLease]:
-    return _run(_leases(subject))
+    return run(_leases(subject))
 
 
 async def refusals(subject: str) -> list[PastRefusal]:
     """The most recent refusals, newest first. Raises `LimiterDown`."""
-    return await _drive(_refusals(subject))
+    return await drive(_refusals(subject))
 
 
 def refusals_sync(subject: str) -> list[PastRefusal]:
-    return _run(_refusals(subject))
+    return run(_refusals(subject))
 
 
 async def reset(subject: str, rule: str | None = None) -> None:
     """Gives back what was used under one rule, or all; running answers go on. Raises `LimiterDown`."""
-    await _drive(_reset(subject, rule))
+    await drive(_reset(subject, rule))
 
 
 def reset_sync(subject: str, rule: str | None = None) -> None:
-    _run(_reset(subject, rule))
+    run(_reset(subject, rule))
 
 
 def _reserve(subject: str, rules: Sequence[Rule], request: Request) -> Steps[Grant]:
@@ -285,7 +274,7 @@ def _exceeded(subject: str, decision: Decision) -> errors.LimitExceeded:
 
 
 def _seconds(wait_ms: int) -> int | None:
-    return None if wait_ms == pure.NEVER else max(1, -(-wait_ms // 1000))
+    return None if wait_ms == NEVER else max(1, -(-wait_ms // 1000))
 
 
 def _renew(renewals: Sequence[Renewal]) -> Steps[None]:
@@ -350,7 +339,7 @@ def _leases(subject: str) -> Steps[list[RunningLease]]:
             tokens_so_far=lease.floor_tokens,
             cost_so_far=lease.floor_cost,
         )
-        for lease_id, lease in pure.live_leases(state, now).items()
+        for lease_id, lease in live_leases(state, now).items()
     ]
     return sorted(found, key=lambda lease: lease.started)
 
@@ -364,7 +353,7 @@ def _refusals(subject: str) -> Steps[list[PastRefusal]]:
             times=each.times,
             waits={name: _seconds(wait) for name, wait in each.waits_ms.items()},
         )
-        for each in reversed(pure.refusals(state))
+        for each in reversed(recorded_refusals(state))
     ]
 
 
@@ -380,47 +369,6 @@ def _moment(milliseconds: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
 
 
-def _run(steps: Steps[T]) -> T:
-    try:
-        step = next(steps)
-        while True:
-            try:
-                result = _database(step) if step.database else step.call()
-            except Exception as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(result)
-    except StopIteration as end:
-        return end.value
-
-
-async def _drive(steps: Steps[T]) -> T:
-    try:
-        step = next(steps)
-        while True:
-            try:
-                if step.database:
-                    result = await in_database(_database, step)
-                elif step.remote:
-                    result = await asyncio.get_running_loop().run_in_executor(_threads, step.call)
-                else:
-                    result = step.call()
-            except Exception as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(result)
-    except StopIteration as end:
-        return end.value
-
-
-def _database(step: Step) -> Any:
-    try:
-        return step.call()
-    except DatabaseError as error:
-        raise errors.StorageDown from error
-
-
-_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="limits")
 _returning: set[asyncio.Task[bool]] = set()
 
 
@@ -429,7 +377,7 @@ def _give_back(subject: str, task: asyncio.Task[Grant]) -> None:
     if task.cancelled() or task.exception() or task.result().already:
         return
     steps = _settle(subject, task.result().lease_id, 0, 0, True)
-    giving = asyncio.ensure_future(_drive(steps))
+    giving = asyncio.ensure_future(drive(steps))
     _returning.add(giving)
     giving.add_done_callback(_returning.discard)
 
@@ -471,5 +419,5 @@ def _edges(now: int) -> Mapping[Period, Edges]:
     """Kept for the day: making them costs more than a decision."""
     known = _days.get(settings.TIME_ZONE)
     if known is None or not known["day"][0] <= now < known["day"][1]:
-        known = _days[settings.TIME_ZONE] = pure.edges(now, zoneinfo.ZoneInfo(settings.TIME_ZONE))
+        known = _days[settings.TIME_ZONE] = periods.edges(now, zoneinfo.ZoneInfo(settings.TIME_ZONE))
     return known

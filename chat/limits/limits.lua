@@ -1,4 +1,4 @@
--- The twin of rules.py: same fields, same bytes, same answers. One call, one key.
+-- The twin of rules.py and the rooms it uses: same fields, same bytes, same answers. One call, one key.
 -- KEYS[1]  the subject's record
 -- ARGV     operation, now ("" asks the server), lease, tokens, cost, then by operation:
 --   reserve  min tokens, min cost, ttl, rules

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 from django.utils.crypto import salted_hmac
 
-from chat.limits.rules import MAX_AMOUNT, Rule
+from chat.limits.values import MAX_AMOUNT, Rule
 from chat.models import LimitOverride, Plan, User
 from chat.models.access import LIMIT_NAMES
 
@@ -24,7 +24,7 @@ SHIPPED: Mapping[str, int | None] = {
 
 LOGIN_NAME = Rule(name="login_name", kind="window", unit="request", limit=10, window=900)
 LOGIN_ADDRESS = Rule(name="login_address", kind="window", unit="request", limit=30, window=900)
-SIGNUP_ADDRESS = Rule(name="signup_address", kind="window", unit="request", limit=10, window=3600)
+SIGNUP_ADDRESS = Rule(name="signup_address", kind="window", unit="request", limit=5, window=3600)
 
 _SHAPES: Mapping[str, Mapping[str, Any]] = {
     # Bursts are fine, the refill is gentle: at most twice the number in the worst minute.

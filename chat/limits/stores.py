@@ -19,7 +19,9 @@ from django_redis.cache import RedisCache
 
 from chat.limits import rules as pure
 from chat.limits.breaker import Breaker
-from chat.limits.rules import Decision, Edges, Period, Request, Rule, RuleState, State
+from chat.limits.leases import SWEPT_MS
+from chat.limits.periods import ttl_ms
+from chat.limits.values import UNKNOWN, Decision, Edges, Period, Request, Rule, RuleState, State
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +139,7 @@ class LockStore:
 
     def _write(self, subject: str, before: State, after: State) -> None:
         if after != before:
-            self._cache.set(key_of(subject), after, timeout=int(after.get("ttl", pure.SWEPT_MS)) / 1000)
+            self._cache.set(key_of(subject), after, timeout=int(after.get("ttl", SWEPT_MS)) / 1000)
 
 
 class RedisStore:
@@ -218,14 +220,14 @@ def _raw_client(cache: RedisCache | DjangoRedisCache) -> Any:
 def reserve_args(
     rules: Sequence[Rule], request: Request, edges: Mapping[Period, Edges], seeds: Mapping[str, int]
 ) -> list[str | int]:
-    words = [_words(rule, request.need(rule.unit), edges, seeds.get(rule.name, pure.UNKNOWN)) for rule in rules]
+    words = [_words(rule, request.need(rule.unit), edges, seeds.get(rule.name, UNKNOWN)) for rule in rules]
     amounts = (request.tokens, request.cost, request.need("token"))
-    return ["reserve", "", request.lease_id, *amounts, pure.ttl_ms(rules), " ".join(words)]
+    return ["reserve", "", request.lease_id, *amounts, ttl_ms(rules), " ".join(words)]
 
 
 def renew_args(renewal: Renewal, edges: Mapping[Period, Edges]) -> list[str | int]:
     words = " ".join(_words(rule, 0, edges, 0) for rule in renewal.rules)
-    return ["renew", "", renewal.lease_id, renewal.tokens, renewal.cost, pure.ttl_ms(renewal.rules), words]
+    return ["renew", "", renewal.lease_id, renewal.tokens, renewal.cost, ttl_ms(renewal.rules), words]
 
 
 def settle_args(lease_id: str, tokens: int, cost: int, refund_request: bool) -> list[str | int]:

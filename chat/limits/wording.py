@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from chat.errors import ChatError, LimitExceeded
-from chat.limits.rules import Rule, RuleState
+from chat.limits.values import Rule, RuleState
 
 
 @dataclass(frozen=True, kw_only=True)

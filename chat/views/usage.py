@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from chat import errors, reports
 from chat.limits import limiter, plans, wording
-from chat.limits.rules import RuleState
+from chat.limits.values import RuleState
 from chat.models import User
 from chat.reports import Line, Span
 
