@@ -25,7 +25,7 @@ _TRIGGERS: dict[str, Trigger] = {"submit-message": "submit", "regenerate-message
 _TURNS = ("user", "assistant")
 _DROPPED = ("system", "developer", "function", "tool", "data")
 LONGEST_ID = 128
-_LONGEST_KEY = 64
+LONGEST_KEY = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,7 +270,7 @@ def _id(values: dict[str, Any], name: str) -> str | None:
 
 
 def _key(body: dict[str, Any]) -> str | None:
-    return _name(body.get("client_key"), _LONGEST_KEY)
+    return _name(body.get("client_key"), LONGEST_KEY)
 
 
 def _name(value: object, longest: int) -> str | None:

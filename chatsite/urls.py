@@ -4,7 +4,7 @@ from django.contrib.auth import views as auth
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat.views import accounts, api, conversations, health, messages, pages, streams, usage
+from chat.views import accounts, api, conversations, docs, health, messages, pages, streams, usage
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -22,6 +22,8 @@ urlpatterns = [
     path("api/chat", api.chat, name="api-chat"),
     path("api/chat/<path:chat_id>/stream", api.stream, name="api-chat-stream"),
     path("api/chat/<path:chat_id>/stop", api.stop, name="api-chat-stop"),
+    path("api/docs", docs.docs, name="api-docs"),
+    path("api/openapi.json", docs.openapi, name="api-openapi"),
     path("api/completion", api.completion, name="api-completion"),
     path("usage/", usage.usage, name="usage"),
     path("accounts/login/", accounts.Login.as_view(), name="login"),

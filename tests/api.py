@@ -30,7 +30,10 @@ BRANCH = """
 
 
 class Api:
-    """`keys` are personal API keys by name; only sam has a limit, of two messages a minute. Each server of `urls` serves the same database."""
+    """`keys` are personal API keys by name; only sam has a limit, of two messages a minute.
+
+    Each server of `urls` serves the same database.
+    """
 
     def __init__(self, site: Site, upstream: FakeUpstream, *servers: str) -> None:
         self.site = site
@@ -94,7 +97,6 @@ class Api:
 
     def close(self) -> None:
         self.http.close()
-        print(self.site.log)
         self.site.stop()
 
 

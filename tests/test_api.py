@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -306,7 +307,7 @@ def test_another_persons_chat_looks_like_an_unknown_one(api: Api) -> None:
 def test_a_deleted_chat_is_gone(api: Api) -> None:
     api.post("/api/chat", sent("deleted", "go"))
     ((identifier,),) = api.rows("SELECT id FROM chat_conversation WHERE client_id = 'deleted'")
-    api.site.person("alice").post(f"/c/{identifier}/delete/")
+    api.site.person("alice").post(f"/c/{uuid.UUID(identifier)}/delete/")
     assert api.post("/api/chat", sent("deleted", "again", "m2")).status_code == 404
     assert api.get("/api/chat/deleted/stream").status_code == 204
 

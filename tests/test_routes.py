@@ -14,6 +14,8 @@ from chat.models import Conversation, Message, User
 pytestmark = pytest.mark.django_db(transaction=True)
 
 OPEN = {
+    "api-docs",
+    "api-openapi",
     "login",
     "logout",
     "signup",
