@@ -20,6 +20,8 @@ from django.utils import autoreload
 
 from chat import runner, upstream
 
+SERVICE_RESTART = 1012
+
 _request_tasks: ContextVar[set[asyncio.Task[Any]]] = ContextVar("request_tasks")
 
 
@@ -78,7 +80,8 @@ class BreakOff:
     """Ends the connection where a streaming body raised after its first byte.
 
     daphne would leave the client waiting; a missing last chunk is how plain text
-    says that the answer is not whole. `send` must be the server's own.
+    says that the answer is not whole. A request that is cancelled before its first
+    byte is told that the site restarts. `send` must be the server's own.
     """
 
     def __init__(self, app: Any) -> None:
@@ -94,6 +97,10 @@ class BreakOff:
 
         try:
             await self.app(scope, receive, noting)
+        except asyncio.CancelledError:
+            if not started:
+                await _say_restarting(scope, send)
+            raise
         except Exception:
             # daphne passes functools.partial(server.handle_reply, protocol)
             protocol = getattr(send, "args", (None,))[0]
@@ -109,7 +116,8 @@ class Drain:
     Takes over SIGTERM and SIGINT at its first call, ends the generations, lets viewers
     receive their last frame, then calls the handler it found. A second signal forces.
     Where the server runs in a thread without signals (`runserver` with its reloader),
-    a changed file drains, and the end of the process saves.
+    a changed file drains, and the end of the process saves. (Ended from outside, the
+    reloader kills its child at once: then the next start recovers the checkpoints.)
     """
 
     def __init__(self, app: Any) -> None:
@@ -127,7 +135,11 @@ class Drain:
         if task := asyncio.current_task():
             self._open.add(task)
             task.add_done_callback(self._open.discard)
-        await self.app(scope, receive, send)
+        try:
+            await self.app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self.closing:
+                raise
 
     def _install(self) -> None:
         if self._loop is not None:
@@ -187,6 +199,20 @@ class Drain:
                         await self.drain()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+async def _say_restarting(scope: Any, send: Any) -> None:
+    headers = [(b"content-type", b"text/plain"), (b"retry-after", b"5"), (b"connection", b"close")]
+    messages = {
+        "http": (
+            {"type": "http.response.start", "status": 503, "headers": headers},
+            {"type": "http.response.body", "body": b"The site is restarting.\n"},
+        ),
+        "websocket": ({"type": "websocket.close", "code": SERVICE_RESTART},),
+    }
+    with contextlib.suppress(Exception):
+        for message in messages[scope["type"]]:
+            await send(message)
 
 
 def _save_at_exit() -> None:

@@ -1,0 +1,77 @@
+"""Who counts as dead."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from chat import recovery
+from chat.models import Conversation, Message, ServerProcess, UsageRecord, User
+from chat.recovery import Roll
+
+pytestmark = pytest.mark.django_db
+OLD = dt.timedelta(seconds=60)
+
+
+def process(host: str = "elsewhere", pid: int = 1, age: dt.timedelta = dt.timedelta()) -> ServerProcess:
+    return ServerProcess.objects.create(host=host, pid=pid, heartbeat_at=timezone.now() - age)
+
+
+def gone_pid() -> int:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+@pytest.fixture
+def running(db: Any) -> Message:
+    conversation = Conversation.objects.create(user=User.objects.create_user("alice"))
+    question = Message.objects.create(conversation=conversation, role="user", content="?")
+    return Message.objects.create(
+        conversation=conversation, parent=question, role="assistant", status="streaming", content="half", model="m"
+    )
+
+
+def test_nobody_is_dead_for_an_old_heartbeat_alone() -> None:
+    other, roll = process(age=OLD), Roll(second_look=0)
+    assert not Roll().is_dead(other)
+    assert not Roll().is_dead(other)
+    roll.is_dead(other)
+    other.heartbeat_at += dt.timedelta(seconds=5)
+    assert not roll.is_dead(other), "its heart beats, though our clock says it is late"
+
+
+def test_a_heartbeat_that_stands_still_between_two_looks_is_the_end() -> None:
+    other, roll = process(age=OLD), Roll(second_look=0)
+    roll.is_dead(other)
+    assert roll.is_unsure
+    assert roll.is_dead(other)
+
+
+def test_a_process_of_this_machine_is_dead_when_its_number_is_free_or_ours() -> None:
+    here = recovery.machine()
+    assert Roll().is_dead(process(here, gone_pid()))
+    assert Roll().is_dead(process(here, os.getpid())), "an earlier process had our number"
+    assert not Roll().is_dead(process(here, os.getppid()))
+    assert not Roll().is_dead(process("another container", gone_pid()))
+
+
+def test_an_answer_is_closed_once_with_its_text_and_one_line_in_the_books(running: Message) -> None:
+    ours = process(recovery.machine(), os.getppid())
+    running.owner = ours
+    running.save()
+    assert recovery.recover(Message.objects.all(), Roll()) == []
+    running.owner = None
+    running.save()
+    assert [outcome.status for outcome in recovery.recover(Message.objects.all(), Roll())] == ["interrupted"]
+    assert recovery.recover(Message.objects.all(), Roll()) == []
+    running.refresh_from_db()
+    assert (running.status, running.content, running.error_code) == ("interrupted", "half", "restarted")
+    record = UsageRecord.objects.get()
+    assert (record.status, record.exact) == ("interrupted", False)
