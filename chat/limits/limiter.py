@@ -35,6 +35,7 @@ __all__ = [
     "Violation",
     "degraded",
     "headers",
+    "is_shared",
     "leases",
     "leases_sync",
     "peek",
@@ -390,6 +391,11 @@ def degraded() -> bool:
     """Whether the shared store fails right now, so that limits are decided as `LIMITER_WHEN_DOWN` says."""
     store = _store()
     return isinstance(store, RedisStore) and store.breaker.failing
+
+
+def is_shared() -> bool:
+    """Whether other processes see the same records."""
+    return _store().remote
 
 
 def _store() -> LockStore | RedisStore:

@@ -1,111 +1,162 @@
 from __future__ import annotations
 
-from argparse import ArgumentParser
+import datetime as dt
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from chat import errors
 from chat.limits import limiter, plans
+from chat.limits.limiter import PastRefusal
+from chat.limits.values import MAX_AMOUNT
+from chat.limits.wording import describe
+from chat.management.command import Command as BaseCommand
+from chat.management.command import add_format
 from chat.models import LimitOverride, User
 from chat.models.access import LIMIT_NAMES
 
+NEAR = dt.timedelta(minutes=1)
+STANDING = ("limit_name", "limit", "used", "held", "remaining", "resets_in")
+RUNNING = ("answer", "started", "tokens", "held_tokens")
+REFUSED = ("first", "last", "times", "limit_name", "limit", "wait")
+
 
 class Command(BaseCommand):
-    help = "Shows, resets, sets and explains the limits of one person."
+    help = (
+        "Shows, resets, sets and explains the limits of one person. Costs are micro-dollars, waits and resets "
+        "seconds. Without REDIS_URL each server process counts in its own memory, which only the admin's pages reach."
+    )
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        show = verbs.add_parser("show", help="what is used and left, and what runs")
+        show = verbs.add_parser("show", help="what is used and left, and which answers run")
         show.add_argument("username")
+        add_format(show)
         reset = verbs.add_parser("reset", help="give back what was used")
         reset.add_argument("username")
-        reset.add_argument("--rule", choices=LIMIT_NAMES)
+        reset.add_argument("--rule", choices=LIMIT_NAMES, help="this limit alone")
         change = verbs.add_parser("set", help="override one limit of the plan")
         change.add_argument("username")
         change.add_argument("rule", choices=LIMIT_NAMES)
         change.add_argument("value", help="a number, 0 to block, 'unlimited', or 'plan' to end the override")
-        change.add_argument("--reason", default="")
-        change.add_argument("--until", help="a time such as 2027-01-31T18:00")
+        change.add_argument("--reason", default="Set on the command line.")
+        change.add_argument("--until", type=_moment, help="a time such as 2027-01-31T18:00")
         explain = verbs.add_parser("explain", help="why was this person refused")
         explain.add_argument("username")
-        explain.add_argument("--at", help="a time; default: all recent refusals")
+        explain.add_argument("--at", type=_moment, help="only refusals within a minute of this time")
+        add_format(explain)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        user = User.objects.filter(username=options["username"]).first()
-        if user is None:
-            raise CommandError(f"There is no user {options['username']!r}.")
-        try:
-            getattr(self, f"_{options['verb']}")(user, options)
-        except errors.LimiterDown as error:
-            raise CommandError(error.message) from None
+        user = self.person(options["username"])
+        verbs: Mapping[str, Callable[..., None]] = {
+            "show": self._show,
+            "reset": self._reset,
+            "set": self._set,
+            "explain": self._explain,
+        }
+        verbs[options["verb"]](user, options)
 
     def _show(self, user: User, options: dict[str, Any]) -> None:
-        subject = plans.subject_of(user)
-        for state in limiter.peek_sync(subject, plans.rules_for(user)):
-            self.stdout.write(
-                f"{state.rule.name:<22} limit {state.limit:>12,}  used {state.used:>12,}  held {state.held:>10,}  "
-                f"remaining {state.remaining:>12,}  resets in {state.resets_in} s"
-            )
-        for lease in limiter.leases_sync(subject):
-            self.stdout.write(f"running {lease.lease_id} since {lease.started:%H:%M:%S}, {lease.tokens_so_far} tokens")
+        subject, form = plans.subject_of(user), options["format"]
+        states = limiter.peek_sync(subject, plans.rules_for(user))
+        leases = limiter.leases_sync(subject)
+        standing = [
+            {
+                "limit_name": state.rule.name,
+                "limit": state.limit,
+                "used": state.used,
+                "held": state.held,
+                "remaining": state.remaining,
+                "resets_in": state.resets_in,
+            }
+            for state in states
+        ]
+        self.print_rows(standing, STANDING, form)
+        if form == "table" and leases:
+            self.stdout.write("")
+            running = [
+                {
+                    "answer": lease.lease_id,
+                    "started": _local(lease.started),
+                    "tokens": lease.tokens_so_far,
+                    "held_tokens": lease.tokens,
+                }
+                for lease in leases
+            ]
+            self.print_rows(running, RUNNING, form)
+        self._say_whose_memory()
 
     def _reset(self, user: User, options: dict[str, Any]) -> None:
         limiter.reset_sync(plans.subject_of(user), options["rule"])
         self.stdout.write(f"{options['rule'] or 'All limits'} of {user.get_username()} reset.")
+        self._say_whose_memory()
 
     def _set(self, user: User, options: dict[str, Any]) -> None:
-        rule, value = options["rule"], options["value"]
+        rule, value, until = options["rule"], options["value"], options["until"]
         if value == "plan":
             LimitOverride.objects.filter(user=user, rule=rule).delete()
             self.stdout.write(f"{user.get_username()}: {rule} as the plan says.")
             return
+        if until and until <= timezone.now():
+            raise CommandError(f"{_local(until)} is in the past.")
         LimitOverride.objects.update_or_create(
             user=user,
             rule=rule,
-            defaults={
-                "value": _limit(value),
-                "reason": options["reason"] or "Set on the command line.",
-                "expires_at": _moment(options["until"]),
-            },
+            defaults={"value": _limit(value), "reason": options["reason"][:200], "expires_at": until},
         )
-        self.stdout.write(f"{user.get_username()}: {rule} is {value}.")
+        end = f" until {_local(until)}" if until else ""
+        self.stdout.write(f"{user.get_username()}: {rule} is {value}{end}.")
 
     def _explain(self, user: User, options: dict[str, Any]) -> None:
-        at = _moment(options["at"])
-        found = [
-            refusal
-            for refusal in limiter.refusals_sync(plans.subject_of(user))
-            if at is None or refusal.first <= at <= refusal.last
-        ]
-        if not found:
-            self.stdout.write("No refusal is on record for that time. Older ones are only counted, see `usage`.")
-        for refusal in found:
-            rules = ", ".join(
-                f"{name} ({'waiting does not help' if wait is None else f'free again after {wait} s'})"
-                for name, wait in refusal.waits.items()
-            )
-            times = f", {refusal.times} times" if refusal.times > 1 else ""
-            self.stdout.write(f"{timezone.localtime(refusal.last):%Y-%m-%d %H:%M:%S}{times}: {rules}")
+        at, form = options["at"], options["format"]
+        kept = limiter.refusals_sync(plans.subject_of(user))
+        found = [each for each in kept if at is None or each.first - NEAR <= at <= each.last + NEAR]
+        words = {rule.name: describe(rule) for rule in plans.rules_for(user)}
+        self.print_rows([row for each in found for row in _refused(each, words)], REFUSED, form)
+        if kept and not found:
+            self.stderr.write(f"The {len(kept)} refusals on record end at {_local(kept[0].last)}.")
+        self._say_whose_memory()
+
+    def _say_whose_memory(self) -> None:
+        if not limiter.is_shared():
+            self.stderr.write("REDIS_URL is not set: what server processes count in their memory is not in this.")
+
+
+def _refused(refusal: PastRefusal, words: Mapping[str, str]) -> list[dict[str, Any]]:
+    """`wait` is None where waiting would not have helped; `limit` is what binds now."""
+    return [
+        {
+            "first": _local(refusal.first),
+            "last": _local(refusal.last),
+            "times": refusal.times,
+            "limit_name": name,
+            "limit": words.get(name),
+            "wait": wait,
+        }
+        for name, wait in refusal.waits.items()
+    ]
+
+
+def _local(moment: dt.datetime) -> str:
+    return timezone.localtime(moment).isoformat(" ", "seconds")
 
 
 def _limit(value: str) -> int | None:
     if value == "unlimited":
         return None
     if not (value.isascii() and value.isdigit() and len(value) < 16):
-        raise CommandError("The value is a number, 0, 'unlimited' or 'plan'.")
+        raise CommandError(f"The value is a number up to {MAX_AMOUNT:,}, 'unlimited' or 'plan'.")
     return int(value)
 
 
-def _moment(text: str | None) -> Any:
-    if not text:
-        return None
+def _moment(text: str) -> dt.datetime:
     try:
         moment = parse_datetime(text)
-    except ValueError:
-        moment = None
-    if moment is None:
-        raise CommandError(f"{text!r} is not a time such as 2027-01-31T18:00.")
-    return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+        if moment is not None:
+            return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+    except (ValueError, OverflowError):
+        pass
+    raise ArgumentTypeError(f"{text!r} is not a time such as 2027-01-31T18:00")
