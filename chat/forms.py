@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm
+from django.core.validators import MaxLengthValidator
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from chat import errors
-from chat.models import User
+from chat.models import ChatModel, Conversation, User
+from chat.text import clean_text
+
+LONGEST_SYSTEM_PROMPT = 8000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +36,13 @@ def read_key(request: HttpRequest) -> str:
         return str(uuid.UUID(given))
     except ValueError:
         raise errors.BadRequest from None
+
+
+def read_id(given: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(given)
+    except ValueError:
+        return None
 
 
 def read_prompt(request: HttpRequest) -> PromptInput:
@@ -51,3 +64,45 @@ class TitleForm(forms.Form):
 
     def clean_title(self) -> str:
         return self.cleaned_data["title"][:200]
+
+
+class ModelChoice(forms.ModelForm):
+    """A form with a column that names one of the models its person may use."""
+
+    model_field = ""
+    nothing: Any = ""
+
+    def __init__(self, *args: Any, models: Iterable[ChatModel], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [("", self.nothing), *((model.name, str(model)) for model in models)]
+        label = self.fields[self.model_field].label
+        self.fields[self.model_field] = forms.ChoiceField(label=label, choices=choices, required=False)
+        prompt = self.fields["system_prompt"]
+        prompt.widget.attrs.update(rows=4, maxlength=LONGEST_SYSTEM_PROMPT, dir="auto")
+        prompt.validators = [MaxLengthValidator(LONGEST_SYSTEM_PROMPT)]
+
+    def clean_system_prompt(self) -> str:
+        return clean_text(self.cleaned_data["system_prompt"])
+
+
+class SettingsForm(ModelChoice):
+    model_field = "default_model"
+    nothing = _("The site's choice")
+    theme = forms.ChoiceField(label=_("Theme"), choices=User.Theme.choices, widget=forms.RadioSelect)
+
+    class Meta:
+        model = User
+        fields = ("default_model", "system_prompt", "enter_sends", "theme")
+        labels = {"system_prompt": _("Instructions for every conversation")}
+        help_texts = {"system_prompt": _("What the model should know about you, or how it should answer.")}
+
+
+class ConversationForm(ModelChoice):
+    model_field = "model"
+    nothing = _("Your default model")
+
+    class Meta:
+        model = Conversation
+        fields = ("model", "system_prompt")
+        labels = {"model": _("Model"), "system_prompt": _("Instructions for this conversation")}
+        help_texts = {"system_prompt": _("In place of those in your settings.")}

@@ -4,7 +4,21 @@ from django.contrib.auth import views as auth
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat.views import accounts, api, conversations, docs, health, messages, pages, streams, usage
+from chat.views import (
+    accounts,
+    api,
+    conversations,
+    docs,
+    exports,
+    finding,
+    health,
+    messages,
+    pages,
+    parts,
+    preferences,
+    streams,
+    usage,
+)
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -14,6 +28,18 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/rename/", conversations.rename, name="rename"),
     path("c/<uuid:conversation_id>/delete/", conversations.delete, name="delete"),
     path("c/<uuid:conversation_id>/undelete/", conversations.undelete, name="undelete"),
+    path("c/<uuid:conversation_id>/settings/", preferences.conversation_settings, name="conversation-settings"),
+    path("c/<uuid:conversation_id>/export/", exports.export_one, name="export"),
+    path("c/<uuid:conversation_id>/part/", parts.part, name="part"),
+    path("conversations/", parts.conversations, name="conversations"),
+    path("search/", finding.search, name="search"),
+    path("export/", exports.export_all, name="export-all"),
+    path("settings/", preferences.settings, name="settings"),
+    path("settings/keys/", preferences.add_key, name="add-key"),
+    path("settings/keys/<int:key_id>/revoke/", preferences.revoke_key, name="revoke-key"),
+    path("settings/sessions/end/", preferences.end_sessions, name="end-sessions"),
+    path("settings/delete-all/", preferences.delete_all, name="delete-all"),
+    path("m/<uuid:message_id>/show/", messages.show, name="show"),
     path("m/<uuid:message_id>/stream/", streams.stream, name="stream"),
     path("m/<uuid:message_id>/stop/", messages.stop, name="stop"),
     path("m/<uuid:message_id>/regenerate/", messages.regenerate, name="regenerate"),
@@ -39,6 +65,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics_page, name="metrics"),
+    path("stream-check", health.stream_check, name="stream-check"),
 ]
 
 if settings.DEBUG:

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from chat.models import Conversation, Message, User
+from chat.models import ApiKey, Conversation, Message, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,7 +51,13 @@ def alices(db: Any) -> dict[str, Any]:
     )
     conversation.head = answer
     conversation.save()
-    return {"conversation_id": conversation.pk, "message_id": answer.pk, "chat_id": "alices-chat"}
+    key = ApiKey.objects.create(user=alice, name="alices secret", digest="0" * 64)
+    return {
+        "conversation_id": conversation.pk,
+        "message_id": answer.pk,
+        "chat_id": "alices-chat",
+        "key_id": key.pk,
+    }
 
 
 def address(pattern: URLPattern, values: dict[str, Any]) -> str:
@@ -83,7 +89,7 @@ def test_other_peoples_things_look_as_if_they_were_not_there(
 ) -> None:
     if not set(pattern.pattern.converters) & set(alices):
         pytest.skip("nothing of a person in this address")
-    unknown = {"conversation_id": uuid.uuid4(), "message_id": uuid.uuid4(), "chat_id": "nobodys-chat"}
+    unknown = {"conversation_id": uuid.uuid4(), "message_id": uuid.uuid4(), "chat_id": "nobodys-chat", "key_id": 0}
     client = Client()
     client.force_login(User.objects.create_user("bob", is_staff=staff))
     for method in METHODS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import models, transaction
@@ -12,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from chat import errors
 from chat.models.usage import Outcome, UsageRecord
 
 
@@ -54,7 +56,11 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return self.filter(user=user, deleted_at=None)
 
     def listed(self) -> ConversationQuerySet:
-        return self.filter(transient=False).order_by("-updated_at")
+        return self.filter(transient=False).order_by("-updated_at", "-pk")
+
+    def after(self, moment: dt.datetime, conversation_id: uuid.UUID) -> ConversationQuerySet:
+        """Those that come after this place in the list."""
+        return self.filter(Q(updated_at__lt=moment) | Q(updated_at=moment, pk__lt=conversation_id))
 
 
 class Conversation(models.Model):
@@ -93,6 +99,103 @@ class Conversation(models.Model):
     def branch_to(self, leaf_id: uuid.UUID | None) -> list[Message]:
         return active_branch(self.messages.order_by("created_at", "pk"), leaf_id)
 
+    def tree(self) -> Tree:
+        return Tree(self.messages.order_by("created_at", "pk").values_list("pk", "parent_id"))
+
+    def part(
+        self,
+        *,
+        before: uuid.UUID | None = None,
+        after: uuid.UUID | None = None,
+        around: uuid.UUID | None = None,
+        since: uuid.UUID | None = None,
+    ) -> Part:
+        """So many messages of the active branch as a page shows at once; two queries, however long it is.
+
+        The newest ones, unless a message is named from which to count; none where it is not on the branch.
+        """
+        tree = self.tree()
+        path = tree.path_to(self.head_id)
+        place = {message_id: number for number, message_id in enumerate(path)}
+        if before in place:
+            first, end = place[before] - PART, place[before]
+        elif after in place:
+            first, end = place[after] + 1, place[after] + 1 + PART
+        elif around in place:
+            first, end = place[around] - LEAD, place[around] - LEAD + PART
+        elif since in place:
+            first, end = place[since], place[since] + PART
+        elif before or after or since:
+            first, end = 0, 0
+        else:
+            first, end = len(path) - PART, len(path)
+        first, end = max(first, 0), min(max(end, 0), len(path))
+        found = self.messages.in_bulk(path[first:end])
+        shown = [found[message_id] for message_id in path[first:end] if message_id in found]
+        for message in shown:
+            message.siblings = tree.children[message.parent_id]
+        return Part(messages=shown, has_older=first > 0, has_newer=end < len(path))
+
+    def show(self, message_id: uuid.UUID) -> uuid.UUID | None:
+        """Makes the branch through this message the active one, down to its newest leaf.
+
+        Returns the version of it that was shown before. Raises `AnswerRunning`.
+        """
+        tree = self.tree()
+        shown = set(tree.path_to(self.head_id))
+        leaf = tree.newest_leaf(message_id)
+        running = Message.objects.running().filter(conversation=models.OuterRef("pk"))
+        if not Conversation.objects.filter(~models.Exists(running), pk=self.pk).update(head=leaf):
+            raise errors.AnswerRunning
+        self.head_id = leaf
+        return next((sibling for sibling in tree.siblings_of(message_id) if sibling in shown), None)
+
+
+PART = 40
+LEAD = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Some messages in a row, with `siblings` set on each."""
+
+    messages: list[Message]
+    has_older: bool
+    has_newer: bool
+
+
+class Tree:
+    """The messages of a conversation as ids, each with its parent, in the order they were made."""
+
+    def __init__(self, rows: Iterable[tuple[uuid.UUID, uuid.UUID | None]]) -> None:
+        self.parents: dict[uuid.UUID, uuid.UUID | None] = {}
+        self.children: dict[uuid.UUID | None, list[uuid.UUID]] = {}
+        for message_id, parent_id in rows:
+            self.parents[message_id] = parent_id
+            self.children.setdefault(parent_id, []).append(message_id)
+
+    def path_to(self, leaf_id: uuid.UUID | None) -> list[uuid.UUID]:
+        """From the first message down to this one; empty where it is not there."""
+        path: list[uuid.UUID] = []
+        step = leaf_id if leaf_id in self.parents else None
+        while step is not None:
+            path.append(step)
+            step = self.parents.get(step)
+        path.reverse()
+        return path
+
+    def siblings_of(self, message_id: uuid.UUID) -> list[uuid.UUID]:
+        return self.children[self.parents[message_id]]
+
+    def newest_leaf(self, message_id: uuid.UUID) -> uuid.UUID:
+        """The message made last among this one and all that follows from it."""
+        below, waiting = {message_id}, [message_id]
+        while waiting:
+            replies = self.children.get(waiting.pop(), [])
+            below.update(replies)
+            waiting.extend(replies)
+        return next(newest for newest in reversed(self.parents) if newest in below)
+
 
 def active_branch(messages: Iterable[Message], head_id: uuid.UUID | None) -> list[Message]:
     by_id: dict[uuid.UUID, Message] = {}
@@ -120,6 +223,8 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def finish(self, outcome: Outcome) -> bool:
         """Writes the end state and the ledger row in one transaction; False if both were there already.
 
+        Marks the conversation as unread; a page that shows the end takes the mark away.
+
         Only the call that turns a running message into an ended one writes. A message
         that was deleted meanwhile still gets its ledger row.
         """
@@ -127,6 +232,8 @@ class MessageQuerySet(models.QuerySet["Message"]):
             changed = self.filter(pk=outcome.message_id, status__in=RUNNING).update(**outcome.message_fields())
             if not changed and self.filter(pk=outcome.message_id).exists():
                 return False
+            if outcome.status != Status.STOPPED:
+                Conversation.objects.filter(pk=outcome.conversation_id, client_id=None).update(unread=True)
             return UsageRecord.objects.book(outcome)
 
 
@@ -183,6 +290,10 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    def set_siblings(self) -> None:
+        of_one_parent = Message.objects.filter(conversation_id=self.conversation_id, parent_id=self.parent_id)
+        self.siblings = list(of_one_parent.order_by("created_at", "pk").values_list("pk", flat=True))
 
     @property
     def is_running(self) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, cast
 from urllib.parse import quote
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -16,7 +17,7 @@ from django.utils.translation import gettext as _
 from chat import errors
 from chat.http import PersonRequest, is_htmx
 from chat.limits import limiter
-from chat.models import User
+from chat.models import Conversation, User
 from chat.threads import in_database
 
 AsyncView = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
@@ -51,6 +52,23 @@ def person_only(view: AsyncView) -> AsyncView:
         return await view(request, *args, **kwargs)
 
     return wrapped
+
+
+def logged_in_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """As `person_only`, for views that are plain functions; `request.user` is the person."""
+
+    @functools.wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return view(request, *args, **kwargs) if request.user.is_authenticated else to_login(request)
+
+    return wrapped
+
+
+def own_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
+    found = Conversation.objects.for_user(request.user).select_related("head").filter(pk=conversation_id).first()
+    if found is None:
+        raise Http404
+    return found
 
 
 def refusal_headers(error: errors.ChatError) -> dict[str, str]:

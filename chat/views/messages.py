@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -9,10 +10,11 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_POST
 
-from chat import exchange, viewers
+from chat import errors, exchange, viewers
 from chat.forms import read_key, read_prompt
 from chat.http import PersonRequest, is_htmx
 from chat.limits import limiter
+from chat.models import Conversation, Message, User
 from chat.threads import in_database
 from chat.views import pages
 from chat.views.guard import person_only, refuse_person, refusing_with
@@ -70,6 +72,33 @@ async def stop(request: PersonRequest, message_id: uuid.UUID) -> HttpResponseBas
     return HttpResponseRedirect(f"/c/{message.conversation_id}/#m-{message.pk}")
 
 
+@require_POST
+@refusing_with(refuse_person)
+@person_only
+async def show(request: PersonRequest, message_id: uuid.UUID) -> HttpResponseBase:
+    """Goes to another version of a message, and to what was said after it."""
+    conversation, replaced = await in_database(_show, request.person, message_id)
+    if not is_htmx(request):
+        return HttpResponseRedirect(f"/c/{conversation.pk}/?at={message_id}#m-{message_id}")
+    html = await in_database(_version, request, conversation, message_id, replaced)
+    return HttpResponse(html, headers={"HX-Trigger": json.dumps({"version-shown": {"id": f"m-{message_id}"}})})
+
+
+def _show(person: User, message_id: uuid.UUID) -> tuple[Conversation, uuid.UUID | None]:
+    message = Message.objects.for_user(person).filter(pk=message_id).first()
+    if message is None:
+        raise errors.NotFound
+    return message.conversation, message.conversation.show(message_id)
+
+
+def _version(
+    request: HttpRequest, conversation: Conversation, message_id: uuid.UUID, replaced: uuid.UUID | None
+) -> str:
+    conversation.refresh_from_db(fields=("head",))
+    context = pages.chat_context(request, conversation, since=message_id)
+    return render_to_string("chat/_version.html", {**context, "replaced": replaced}, request)
+
+
 async def _answered(request: PersonRequest, sent: exchange.Sent, replaced: uuid.UUID | None = None) -> HttpResponseBase:
     """Fragments for htmx; a plain form is sent on to a page that streams, so that a reload asks nothing."""
     if sent.is_new:
@@ -90,7 +119,7 @@ async def _answered(request: PersonRequest, sent: exchange.Sent, replaced: uuid.
 
 def _fragments(request: HttpRequest, sent: exchange.Sent, replaced: uuid.UUID | None) -> str:
     """The new articles. A send appends them; any other verb puts them in place of a message and all after it."""
-    context = pages.chat_context(request, sent.conversation)
+    context = pages.chat_context(request, sent.conversation, since=(sent.question or sent.answer).pk)
     newest = {sent.answer.pk} | ({sent.question.pk} if sent.question else set())
     context["articles"] = [item for item in context["articles"] if uuid.UUID(item.id) in newest]
     context["replaced"] = replaced

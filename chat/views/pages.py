@@ -16,10 +16,11 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
-from chat import allowance, errors, markdown, upstream
+from chat import allowance, errors, forms, markdown, upstream
 from chat.events import Delta, is_last
 from chat.http import PersonRequest
 from chat.models import ChatModel, Conversation, Message, User
+from chat.models.conversation import Part
 from chat.threads import in_database
 from chat.views import api, present
 from chat.views.guard import person_only
@@ -28,29 +29,53 @@ SIDEBAR_LENGTH = 60
 LIVE_MARK = "\N{OBJECT REPLACEMENT CHARACTER}live\N{OBJECT REPLACEMENT CHARACTER}"
 
 
-def sidebar_context(request: HttpRequest, conversation: Conversation | None) -> dict[str, Any]:
-    listed = Conversation.objects.for_user(request.user).listed()[:SIDEBAR_LENGTH]
-    return {"conversation": conversation, "groups": present.grouped(listed)}
+def sidebar_context(
+    request: HttpRequest, conversation: Conversation | None, place: present.Place | None = None
+) -> dict[str, Any]:
+    """The newest conversations, or those that come after a place in the list."""
+    mine = Conversation.objects.for_user(request.user).listed()
+    listed = list((mine.after(place.updated_at, place.id) if place else mine)[: SIDEBAR_LENGTH + 1])
+    shown = listed[:SIDEBAR_LENGTH]
+    return {
+        "conversation": conversation,
+        "groups": present.grouped(shown, after=place),
+        "last": shown[-1] if len(listed) > len(shown) else None,
+    }
 
 
-def chat_context(request: HttpRequest, conversation: Conversation | None) -> dict[str, Any]:
+def models_for(request: HttpRequest) -> list[ChatModel]:
+    return list(ChatModel.objects.allowed_to(cast("User", request.user)))
+
+
+def part_context(request: HttpRequest, conversation: Conversation | None, **where: uuid.UUID | None) -> dict[str, Any]:
+    """Some messages of the active branch, see `Conversation.part`."""
+    part = conversation.part(**where) if conversation else Part(messages=[], has_older=False, has_newer=False)
+    models = models_for(request)
+    labels = present.labels_of(models)
+    return {
+        "conversation": conversation,
+        "articles": [present.article(message, labels) for message in part.messages],
+        "has_older": part.has_older,
+        "has_newer": part.has_newer,
+        "models": models,
+    }
+
+
+def chat_context(request: HttpRequest, conversation: Conversation | None, **where: uuid.UUID | None) -> dict[str, Any]:
     """Everything `chat/page.html` and its fragments show; a constant number of queries."""
     user = cast("User", request.user)
-    models = list(ChatModel.objects.allowed_to(user))
-    labels = present.labels_of(models)
-    branch = conversation.branch() if conversation else []
-    articles = [present.article(message, labels) for message in branch]
-    running = next((item for item in articles if item.running), None)
+    allowances = allowance.of(user)
+    head = conversation.head if conversation else None
     return {
         **sidebar_context(request, conversation),
-        "articles": articles,
-        "running": running,
-        "models": models,
+        **part_context(request, conversation, **where),
+        "running": head if head and head.is_running else None,
         "chosen_model": (conversation.model if conversation else "") or user.default_model or settings.CHAT_MODEL,
         "client_key": uuid.uuid4(),
         "prompt_limit": settings.CHAT_MAX_PROMPT_CHARS,
         "demo": upstream.is_demo(),
-        "allowances": allowance.of(user),
+        "allowances": allowances,
+        "estimate": present.estimate(user, conversation, head, allowances),
         "starters": present.starters(demo=upstream.is_demo()) if conversation is None else (),
     }
 
@@ -73,13 +98,15 @@ async def conversation(request: PersonRequest, conversation_id: uuid.UUID) -> Ht
 
 
 def _find(person: User, conversation_id: uuid.UUID) -> Conversation | None:
-    return Conversation.objects.for_user(person).filter(pk=conversation_id).first()
+    return Conversation.objects.for_user(person).select_related("head").filter(pk=conversation_id).first()
 
 
 def _page(request: HttpRequest, found: Conversation, **extra: Any) -> str:
+    """With `?at=` the messages around that one, else the newest."""
     if found.unread:
         Conversation.objects.filter(pk=found.pk).update(unread=False)
-    return render_to_string("chat/page.html", {**chat_context(request, found), **extra}, request)
+    context = chat_context(request, found, around=forms.read_id(request.GET.get("at", "")))
+    return render_to_string("chat/page.html", {**context, **extra}, request)
 
 
 async def _live_page(request: PersonRequest, found: Conversation) -> HttpResponseBase:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import ceil
 from typing import Literal
 
+from django.conf import settings
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chat import errors, markdown
+from chat.allowance import Allowance
+from chat.exchange import TYPICAL_OUTPUT
 from chat.generation import Broken, Interrupted, NotSaved
-from chat.models import ChatModel, Conversation, Message, Status
+from chat.models import ChatModel, Conversation, Message, Status, User
+from chat.prompt import TURN_OVERHEAD
+from chat.text import estimate_tokens
 
 SENTENCES = {
     Status.TRUNCATED: _("The answer reached the length limit."),
@@ -192,12 +198,47 @@ def _span(moment: dt.datetime, today: dt.date) -> str:
     return date_format(timezone.localtime(moment), "YEAR_MONTH_FORMAT")
 
 
-def grouped(conversations: Iterable[Conversation]) -> list[Group]:
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """The last conversation that a list has shown."""
+
+    updated_at: dt.datetime
+    id: uuid.UUID
+
+
+def grouped(conversations: Iterable[Conversation], *, after: Place | None = None) -> list[Group]:
+    """By span of days; what goes on with the span of the last one shown has no label."""
     today = timezone.localdate()
+    said = _span(after.updated_at, today) if after else ""
     return [
-        Group(label=label, conversations=list(items))
+        Group(label="" if label == said else label, conversations=list(items))
         for label, items in groupby(conversations, key=lambda item: _span(item.updated_at, today))
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a message takes before its first word, in tokens; `left` is None without a limit on tokens."""
+
+    history: int
+    output: int
+    left: int | None
+
+
+def estimate(
+    user: User, conversation: Conversation | None, head: Message | None, allowances: Iterable[Allowance]
+) -> Estimate:
+    """The last answer's own count says what its history takes: as exact as its provider."""
+    system = (conversation.system_prompt if conversation else "") or user.system_prompt
+    history = estimate_tokens(system) + TURN_OVERHEAD if system else 0
+    if head is not None and head.prompt_tokens:
+        history = head.prompt_tokens + (head.completion_tokens or 0) + TURN_OVERHEAD
+    left = [item.remaining for item in allowances if item.unit == "token"]
+    return Estimate(
+        history=history,
+        output=min(TYPICAL_OUTPUT, settings.CHAT_MAX_OUTPUT_TOKENS),
+        left=min(left, default=None),
+    )
 
 
 def labels_of(models: Iterable[ChatModel]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from chat import allowance, errors, recovery, runner, viewers
 from chat.eventlog import LogMissing, event_log
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage, is_last
 from chat.generation import NotSaved
-from chat.models import ChatModel, Message
+from chat.models import ChatModel, Conversation, Message
 from chat.models.conversation import Status
 from chat.threads import in_database
 from chat.viewers import Viewer
@@ -258,11 +258,15 @@ async def _last_frame(request: HttpRequest, message_id: uuid.UUID, encoder: Html
         message = _reload(message_id)
         if message is None:
             return encoder.closing()
-        branch = message.conversation.branch()
-        message = next((item for item in branch if item.pk == message_id), message)
-        context = {"article": present.article(message, present.labels_of(ChatModel.objects.all()))}
+        conversation, person = message.conversation, message.conversation.user
+        Conversation.objects.filter(pk=conversation.pk, unread=True).update(unread=False)
+        message.set_siblings()
+        models = list(ChatModel.objects.allowed_to(person))
+        context = {"article": present.article(message, present.labels_of(models)), "models": models}
         article_html = render_to_string("chat/_article.html", context, request)
-        after = {**context, "conversation": message.conversation, "allowances": allowance.of(message.conversation.user)}
+        allowances = allowance.of(person)
+        estimate = present.estimate(person, conversation, message, allowances)
+        after = {**context, "conversation": conversation, "allowances": allowances, "estimate": estimate}
         extra = render_to_string("chat/_after_answer.html", after, request)
         return encoder.finish(article_html, extra)
 

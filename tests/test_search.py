@@ -1,0 +1,227 @@
+"""People find what was said: their own, whatever they type."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from chat import search
+from chat.models import Conversation, Message, SearchEntry, Status, User
+from chat.models.usage import Outcome
+from tests.conftest import require_service
+from tests.services import POSTGRES, postgres_answers
+from tests.site import ROOT
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alice() -> User:
+    return User.objects.create_user("alice")
+
+
+@pytest.fixture
+def client(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def say(user: User, *texts: str, title: str = "", **fields: Any) -> list[Message]:
+    conversation = Conversation.objects.create(user=user, title=title, **fields)
+    parent, said = None, []
+    for at, text in enumerate(texts):
+        parent = Message.objects.create(
+            conversation=conversation, parent=parent, role=("user", "assistant")[at % 2], content=text
+        )
+        said.append(parent)
+    conversation.head = parent
+    conversation.save()
+    return said
+
+
+def found(user: User, query: str) -> list[str]:
+    return [entry.message.content if entry.message else entry.conversation.title for entry in search.find(user, query)]
+
+
+def test_it_finds_titles_and_texts_the_newest_first(alice: User) -> None:
+    say(alice, "When is the harvest?", "Olives ripen late.", title="Olive trees")
+    say(alice, "Nothing to do with it", title="My olives")
+    assert found(alice, "olives") == ["My olives", "Olives ripen late."]
+    assert found(alice, "OLIVE") == ["My olives", "Olives ripen late.", "Olive trees"]
+    assert found(alice, "ripen olives") == ["Olives ripen late."]
+    assert found(alice, "ripen pears") == []
+
+
+def test_it_finds_only_what_is_the_persons_own_and_still_there(alice: User) -> None:
+    bob = User.objects.create_user("bob")
+    (mine,) = say(alice, "a secret about olives")
+    say(bob, "another secret about olives")
+    assert found(alice, "secret") == ["a secret about olives"]
+    Conversation.objects.filter(pk=mine.conversation_id).update(deleted_at=timezone.now())
+    assert found(alice, "secret") == []
+    assert found(bob, "secret") == ["another secret about olives"]
+    assert found(alice, f"u{bob.pk}") == []
+
+
+def test_a_conversation_the_site_does_not_list_is_not_found(alice: User) -> None:
+    say(alice, "a one-shot secret", title="secret", transient=True)
+    assert found(alice, "secret") == []
+
+
+def test_an_answer_is_found_when_it_ends_and_not_before(alice: User) -> None:
+    (question,) = say(alice, "Tell me")
+    answer = Message.objects.create(
+        conversation=question.conversation, parent=question, role="assistant", status=Status.PENDING
+    )
+    Message.objects.filter(pk=answer.pk).update(status=Status.STREAMING, content="half a sec")
+    assert found(alice, "half") == []
+    outcome = Outcome(
+        message_id=answer.pk,
+        conversation_id=question.conversation_id,
+        user_id=alice.pk,
+        model="m",
+        status=Status.COMPLETE,
+        content="half a secret",
+    )
+    assert Message.objects.finish(outcome)
+    assert found(alice, "half") == ["half a secret"]
+
+
+def test_a_new_title_is_found_instead_of_the_old_one(alice: User) -> None:
+    (message,) = say(alice, "text", title="Before")
+    Conversation.objects.filter(pk=message.conversation_id).update(title="Afterwards")
+    assert found(alice, "before") == []
+    assert found(alice, "afterwards") == ["Afterwards"]
+
+
+def test_what_is_removed_leaves_the_index(alice: User) -> None:
+    (message,) = say(alice, "a secret", title="a secret")
+    message.delete()
+    assert SearchEntry.objects.count() == 1
+    Conversation.objects.all().delete()
+    assert SearchEntry.objects.count() == 0
+    say(alice, "something else")
+    assert found(alice, "secret") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("Öl für die Straße", "öl"),
+        ("the file foo.py in a/b-c", "foo"),
+        ("the file foo.py in a/b-c", "foo.py b-c"),
+        ("mail ann@example.org now", "example"),
+        ("a snake_case name", "snake_case"),
+        ('it\'s "quoted" 100% (really)', "it's quoted 100%"),
+        ("привет мир", "Привет"),
+    ],
+)
+def test_words_are_found_whatever_stands_between_them(alice: User, text: str, query: str) -> None:
+    say(alice, text)
+    assert found(alice, query) == [text]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "%",
+        "_",
+        "'",
+        '"',
+        "\\",
+        "*",
+        "a*",
+        "NEAR(a b)",
+        "a AND",
+        "owner : u1",
+        "body:",
+        "a\x00b",
+        "\ud800",
+        "(((",
+        "a & ! | <->",
+        ":*",
+        "²",
+        "😀",
+        "x" * 10_000,
+        "a " * 5_000,
+        "' OR 1=1 --",
+        "{a b}",
+        "-a +b ^c",
+    ],
+)
+def test_no_input_breaks_it(client: Client, alice: User, query: str) -> None:
+    say(alice, "nothing of that kind")
+    assert search.find(alice, query) == []
+    response = client.get("/search/", {"q": query.encode("utf-8", "replace").decode()})
+    assert response.status_code == 200
+    assert "nothing of that kind" not in response.text
+
+
+@pytest.mark.parametrize("page", ["-1", "abc", "0", "99999999999999999999", "1.5", "", "\x00"])
+def test_a_page_that_is_not_there_is_an_empty_or_the_first_one(client: Client, alice: User, page: str) -> None:
+    say(alice, "olives")
+    assert client.get("/search/", {"q": "olives", "page": page}).status_code == 200
+
+
+def test_every_match_is_on_one_page(client: Client, alice: User) -> None:
+    for number in range(45):
+        say(alice, f"olive number-{number}-")
+    seen = ""
+    for page in (1, 2, 3):
+        seen += client.get("/search/", {"q": "olive", "page": page}).text
+    assert all(seen.count(f"number-{number}-") == 1 for number in range(45))
+    assert "Older" not in client.get("/search/", {"q": "olive", "page": 3}).text
+
+
+def test_matches_are_marked_and_everything_else_is_escaped(client: Client, alice: User) -> None:
+    say(alice, "<b>Olives</b> & <script>alert(1)</script>", title="<i>Olives</i>")
+    page = client.get("/search/", {"q": 'olives "<>'}).text
+    assert "<mark>Olives</mark>" in page
+    assert "<script>alert" not in page
+    assert "<i>" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_match_far_down_is_shown_with_the_words_around_it(client: Client, alice: User) -> None:
+    say(alice, "lorem " * 2_000 + "the néedle of it " + "ipsum " * 2_000)
+    page = client.get("/search/", {"q": "néedle"}).text
+    assert "<mark>néedle</mark>" in page
+    assert page.count("lorem") < 40
+
+
+def test_a_match_leads_to_its_message_also_on_another_branch(client: Client, alice: User) -> None:
+    question, answer = say(alice, "the question", "the first answer")
+    conversation = question.conversation
+    second = Message.objects.create(
+        conversation=conversation, parent=question, role="assistant", content="the second answer"
+    )
+    Conversation.objects.filter(pk=conversation.pk).update(head=second)
+    page = client.get("/search/", {"q": "answer"}).text
+    assert f'href="/c/{conversation.pk}/?at={second.pk}#m-{second.pk}"' in page
+    assert f'action="/m/{answer.pk}/show/"' in page
+    response = client.post(f"/m/{answer.pk}/show/")
+    assert response.headers["Location"] == f"/c/{conversation.pk}/?at={answer.pk}#m-{answer.pk}"
+    assert "the first answer" in client.get(response.headers["Location"]).text
+
+
+def test_all_this_holds_on_postgresql() -> None:
+    if os.environ.get("TEST_DATABASE_URL"):
+        pytest.skip("this is that run")
+    if not postgres_answers():
+        require_service("PostgreSQL does not answer")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/test_search.py", "-q", "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        env={**os.environ, "TEST_DATABASE_URL": POSTGRES},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-4000:]
