@@ -36,10 +36,11 @@ from chat.views import pages, present
 
 logger = logging.getLogger(__name__)
 
+# daphne sends no other code of the standard's own than 1000: the page comes again after that one.
+TRY_AGAIN = 1000
+NOT_ASKED = 4400
 LOGGED_OUT = 4401
 TOO_MANY = 4429
-TRY_AGAIN = 1013
-SENDS_NOTHING = 1003
 GATHER = 0.3
 MOST_PER_PERSON = 32
 
@@ -88,7 +89,7 @@ class NoticesConsumer(AsyncWebsocketConsumer):
             await self.channel_layer.group_discard(notices.person_group(self.person.pk), self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        await self.close(SENDS_NOTHING)
+        await self.close(NOT_ASKED)
 
     async def changed(self, notice: dict[str, str]) -> None:
         """Several changes within a moment are sent as one, after the page that made them has its own answer."""

@@ -277,6 +277,17 @@ function connection(event, isLost) {
   if (note) note.hidden = !isLost;
 }
 
+// A list that came over the socket does not know which conversation this page shows.
+
+function markCurrent() {
+  for (const row of all("#conversations a")) {
+    const isHere = row.pathname === location.pathname;
+    if (!isHere) row.removeAttribute("aria-current");
+    else row.setAttribute("aria-current", "page");
+    if (isHere) one(".dot", row)?.remove();
+  }
+}
+
 // Everything the page listens to
 
 const actions = {
@@ -326,6 +337,7 @@ function listen() {
   document.addEventListener("htmx:sse:before:connection", (event) => {
     if (event.detail.connection.attempt > 0) connection(event, true);
   });
+  document.addEventListener("htmx:ws:after:message:incoming", markCurrent);
   addEventListener("offline", () => complain("offline"));
   addEventListener("online", () => clearComplaint("offline", "network"));
   addEventListener("scroll", scrolled, { passive: true });
