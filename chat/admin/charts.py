@@ -100,7 +100,7 @@ def nice(value: float, floor: float = 0) -> float:
         power *= 10
     while power > value:
         power /= 10
-    return next(step * power for step in (1, 2, 4, 5, 8, 10, 20) if step * power >= value * 0.999_999)
+    return next(step * power for step in (1, 2, 4, 5, 8, 10, 20) if step * power >= value * (1 - 1e-9))
 
 
 def _bar(kind: str, place: int, y: float, height: float) -> Bar:

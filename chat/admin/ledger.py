@@ -229,7 +229,6 @@ class UsageRecordAdmin(ReadOnly):
     )
     list_per_page = 50
     search_fields = ("user__username", "=message_id", "=conversation_id")
-    search_help_text = lazy("A user name, or the id of a message or a conversation")
     list_select_related = ("user",)
     sortable_by = ("created_at", "dollars")
     show_full_result_count = False

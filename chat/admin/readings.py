@@ -86,6 +86,9 @@ class ConversationReadingAdmin(ReadOnly):
     list_select_related = ("owner",)
     show_full_result_count = False
 
+    class Media:
+        css = {"all": ("chat/admin.css",)}
+
     def get_urls(self) -> list[URLPattern]:
         view: Any = self.admin_site.admin_view(read)
         return [path("read/<uuid:conversation_id>/", view, name="chat_read"), *super().get_urls()]
