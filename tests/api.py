@@ -30,7 +30,7 @@ BRANCH = """
 
 
 class Api:
-    """`keys` are personal API keys by name; only sam has a limit, of two messages a minute.
+    """`keys` are personal API keys by name; only sam has a limit, of two messages a day.
 
     Each server of `urls` serves the same database.
     """
@@ -45,7 +45,7 @@ class Api:
             "from chat.models.access import LIMIT_NAMES\n"
             "Plan.objects.update(**dict.fromkeys(LIMIT_NAMES))\n"
             "sam = User.objects.get(username='sam')\n"
-            "sam.limit_overrides.create(rule='requests_per_minute', value=2)\n"
+            "sam.limit_overrides.create(rule='requests_per_day', value=2)\n"
             "print(json.dumps({u.username: apikeys.make(u, 'test')[1] for u in User.objects.all()}))"
         )
         self.keys: dict[str, str] = json.loads(made)

@@ -75,7 +75,7 @@ def test_limits_and_ledger_are_those_of_the_page(api: Api) -> None:
     for _ in range(2):
         response = api.post("/api/chat?protocol=text", TUTORIAL, who="sam")
         assert response.status_code == 200
-    assert '"requests_per_minute";r=0' in response.headers["RateLimit"]
+    assert '"requests_per_day";r=0' in response.headers["RateLimit"]
     calls = len(api.upstream.history)
     for protocol, kind in (("ui", "text/plain"), ("text", "text/plain"), ("sse", "application/json")):
         refused = api.post(f"/api/chat?protocol={protocol}", TUTORIAL, who="sam")
