@@ -96,6 +96,7 @@ MIDDLEWARE = [
     "chatsite.request_log.request_log",
     "django.middleware.security.SecurityMiddleware",
     "chatsite.middleware.security_headers",
+    "chatsite.bodies.whole_forms",
     "chatsite.api_callers.api_callers",
     "chatsite.middleware.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -238,6 +239,7 @@ LOGGING = {
     "loggers": {
         "django": {"level": "INFO", "handlers": [], "propagate": True},
         "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         "django.channels.server": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "channels_redis": {"level": "CRITICAL"},  # a traceback a second while Redis is away

@@ -179,7 +179,7 @@ def token_in(html: str) -> str:
 def ids_in(response: httpx2.Response) -> tuple[str, str]:
     """The conversation and the assistant message that a send answered with."""
     chat = re.search(r"/c/([0-9a-f-]{36})/", response.headers.get("HX-Push-Url", "") or response.text)
-    answer = re.search(r"/m/([0-9a-f-]{36})/stream/", response.text)
+    answer = re.search(r'id="m-([0-9a-f-]{36})" data-role="assistant"', response.text)
     assert chat, response.text
     assert answer, response.text
     return chat[1], answer[1]
