@@ -186,3 +186,11 @@ def test_the_model_is_told_to_wait_where_an_answer_runs(browser: Browser) -> Non
     button(page, "Stop").click()
     expect(button(page, "Send")).to_be_visible()
     expect(box(page)).to_have_value("too early")
+
+
+def test_the_message_box_can_be_used_without_losing_the_place(browser: Browser, showcase: str) -> None:
+    page = browser.open(showcase)
+    page.evaluate("scrollTo(0, 900)")
+    box(page).click()
+    page.keyboard.type("a question about this part")
+    assert page.evaluate("scrollY") == pytest.approx(900, abs=3)
