@@ -116,7 +116,7 @@ def http_url(name: str) -> str:
 def redis_url(name: str) -> str:
     def convert(raw: str) -> str:
         parts = urlsplit(raw)
-        if parts.scheme not in ("redis", "rediss", "unix", "redis+sentinel") or not (parts.netloc or parts.path):
+        if parts.scheme not in ("redis", "rediss", "unix") or not (parts.netloc or parts.path):
             raise ValueError
         _ = parts.port
         return raw
