@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -140,3 +141,14 @@ def test_a_new_password_and_ending_all_sessions_log_other_browsers_out(alice: Us
     alice.refresh_from_db()
     alice.end_sessions()
     assert first.get("/").status_code == 302
+
+
+def test_a_session_ends_a_month_after_the_login_even_if_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client()
+    try_password(client, "alice", "alice-password")
+    assert client.get("/").status_code == 200
+    now = time.time()
+    monkeypatch.setattr("chatsite.sessions.time.time", lambda: now + 29 * 86_400)
+    assert client.get("/").status_code == 200
+    monkeypatch.setattr("chatsite.sessions.time.time", lambda: now + 31 * 86_400)
+    assert client.get("/").status_code == 302
