@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from chat.admin.ledger import ReadOnly
 from chat.admin.pages import READ_CONVERSATIONS, needs, note, show
-from chat.models import Conversation, ConversationReading, User
+from chat.models import Conversation, ConversationReading, Message, User
 from chat.text import clean_text
 
 SHORTEST_REASON = 10
@@ -50,10 +50,7 @@ def read(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     messages = None
     if request.method == "POST" and form.is_valid():
         _write_down(request, found, form.cleaned_data["reason"])
-        messages = [
-            {"who": message.get_role_display(), "role": message.role, "at": message.created_at, "text": message.content}
-            for message in found.branch()
-        ]
+        messages = [_said(message, found.user) for message in found.branch()]
     return show(
         request,
         "reading",
@@ -63,6 +60,11 @@ def read(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
         said=messages,
         earlier=ConversationReading.objects.of(found.pk)[:20],
     )
+
+
+def _said(message: Message, owner: User) -> dict[str, Any]:
+    who = owner.get_username() if message.role == Message.Role.USER else message.get_role_display()
+    return {"who": who, "role": message.role, "at": message.created_at, "text": message.content}
 
 
 @transaction.atomic
