@@ -8,7 +8,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Coroutine
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -164,7 +164,9 @@ class Drain:
             _call(previous, number, frame)
             return
         self.closing = True
-        self._loop.call_soon_threadsafe(self._start, self._close(previous, number, frame))
+        # A context of its own: the signal may have come in the middle of a request, whose thread is taken.
+        start = partial(self._start, self._close(previous, number, frame))
+        self._loop.call_soon_threadsafe(start, context=Context())
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(coroutine)

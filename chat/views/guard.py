@@ -9,6 +9,8 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
@@ -87,11 +89,15 @@ def refusing_with(refuse: Refusal) -> Callable[[AsyncView], AsyncView]:
         async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             try:
                 return await view(request, *args, **kwargs)
-            except errors.ChatError as error:
-                response = await refuse(request, error)
-                for name, value in refusal_headers(error).items():
-                    response.headers[name] = value
-                return response
+            except errors.ChatError as raised:
+                error = raised
+            except DatabaseError:
+                error = errors.StorageDown()
+                request.user = AnonymousUser()  # what the page shows must not ask the database again
+            response = await refuse(request, error)
+            for name, value in refusal_headers(error).items():
+                response.headers[name] = value
+            return response
 
         return wrapped
 

@@ -1,0 +1,124 @@
+"""A person's open pages hear of what happens elsewhere; nobody else's do."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from tests.fakes import FakeUpstream, Gate, gated
+from tests.services import RedisServer
+from tests.site import Person, Site, ids_in
+
+
+def open_page(person: Person, path: str = "/ws/", **changes: Any) -> ClientConnection:
+    base = str(person.http.base_url).rstrip("/")
+    cookies = "; ".join(f"{name}={value}" for name, value in person.http.cookies.items())
+    options: dict[str, Any] = {"origin": base, "additional_headers": {"Cookie": cookies}, **changes}
+    return connect(base.replace("http", "ws", 1) + path, **options)
+
+
+def heard(page: ClientConnection, wanted: str) -> str:
+    deadline = time.monotonic() + 15
+    while True:
+        message = str(page.recv(timeout=deadline - time.monotonic()))
+        if wanted in message:
+            return message
+
+
+def closing_code(page: ClientConnection, seconds: float) -> int:
+    deadline = time.monotonic() + seconds
+    while page.close_code is None:
+        with contextlib.suppress(ConnectionClosed):
+            page.recv(timeout=deadline - time.monotonic())
+    return page.close_code
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_the_other_tabs_of_a_person_hear_of_new_messages_and_only_theirs(
+    make_site: Callable[..., Site], upstream: FakeUpstream, server: str
+) -> None:
+    site = make_site()
+    site.start(server)
+    alice, bob = site.person("alice"), site.person("bob")
+    with open_page(alice) as hers, open_page(bob) as his:
+        assert "Your conversations will be listed here." in heard(hers, "#conversations")
+        heard(his, "#conversations")
+        chat, answer, _said = alice.ask("my new secret")
+        message = heard(hers, answer)
+        assert "my new secret" in message
+        assert f'data-draft="{chat}"' in message
+        assert "allowance" in message
+        with pytest.raises(TimeoutError):
+            his.recv(timeout=1)
+
+        gate = Gate()
+        upstream.enqueue(gated(gate))
+        running = ids_in(alice.send("and now"))[1]
+        gate.wait_until_reached()
+        with open_page(alice) as late:
+            assert running in heard(late, "#conversations"), "a page that connects hears what is answering"
+        gate.open()
+
+        for path, origin in (
+            ("/ws/", "http://127.0.0.1:1"),
+            ("/ws/", f"https://127.0.0.1:{site.port}"),
+            ("/ws/", "https://evil.example"),
+            ("/ws/", None),
+            ("/elsewhere/", site.url),
+        ):
+            with pytest.raises(InvalidStatus) as refused:
+                open_page(alice, path, origin=origin)
+            assert refused.value.response.status_code == 403
+        with open_page(alice, additional_headers={}) as nobody:
+            assert closing_code(nobody, 5) == 4401
+        hers.send("a page says nothing")
+        assert closing_code(hers, 5) == 4400
+
+        with open_page(alice) as again:
+            heard(again, "#conversations")
+            alice.post("/accounts/logout/", htmx=False)
+            assert closing_code(again, 10) == 4401
+        site.shell("from chat.models import User; User.objects.filter(username='bob').update(is_active=False)")
+        assert closing_code(his, 10) == 4401
+    assert "Traceback" not in site.log
+
+
+def test_pages_at_another_process_hear_of_it_too_also_after_redis_was_away(
+    make_site: Callable[..., Site], postgres: str, redis_server: RedisServer, upstream: FakeUpstream
+) -> None:
+    site = make_site(DATABASE_URL=postgres, REDIS_URL=redis_server.url)
+    here = Person(site.start(), "alice")
+    there = Person(site.start(), "alice")
+    site.people += [here, there]
+    with open_page(there) as page:
+        heard(page, "#conversations")
+        _chat, answer, _said = here.ask("hello")
+        heard(page, answer)
+    redis_server.freeze()
+    gate = Gate()
+    upstream.enqueue(gated(gate, before=["on "], after=["and on"]))
+    answer = ids_in(here.send("go on"))[1]
+    gate.wait_until_reached()
+    assert there.http.get("/").status_code == 200
+    gate.open()
+    assert here.answer(answer) == "on and on", "viewers of the same process miss nothing"
+    assert there.answer(answer) == "on and on", "others find it in the database"
+    redis_server.thaw()
+    redis_server.stop()
+    redis_server.start()
+    deadline = time.monotonic() + 30
+    while True:
+        with open_page(there) as page:
+            try:
+                heard(page, "#conversations")
+                answer = here.ask("are you there?")[1]
+                page.recv(timeout=3)
+                break
+            except (TimeoutError, ConnectionClosed):
+                assert time.monotonic() < deadline
