@@ -36,12 +36,16 @@ def csv_cell(value: Any) -> Any:
 
 
 def _write_table(out: Writable, rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> None:
-    numeric = [all(isinstance(row[at], int | float | None) for row in rows) for at in range(len(columns))]
+    numeric = [all(_is_number(row[at]) for row in rows) for at in range(len(columns))]
     lines = [[_plain(name.replace("_", " ")) for name in columns], *([_shown(value) for value in row] for row in rows)]
     widths = [max(_width(line[at]) for line in lines) for at in range(len(columns))]
     for line in lines:
         cells = (_pad(cell, width, right) for cell, width, right in zip(line, widths, numeric, strict=True))
         out.write("  ".join(cells).rstrip() + "\n")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | None) and not isinstance(value, bool)
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,522 @@
+"""The books are true: one row a generation, the amounts the provider reported, roll-ups that add up."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import os
+import random
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import connections, transaction
+from django.utils import timezone
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from chat import books, errors, exchange, prices, reports, runner, upstream
+from chat.models import ChatModel, Conversation, DailyUsage, Message, ModelPrice, Plan, UsageRecord, User
+from chat.models.daily import FIRST_TOKEN_BOUNDS_MS, bucket_of, site_day
+from chat.models.usage import LedgerClosed, Outcome
+from chat.reports import Span
+from chat.threads import in_database
+from tests.fakes import (
+    DONE,
+    FakeUpstream,
+    Gate,
+    Hang,
+    Script,
+    chunk,
+    close_after,
+    error,
+    gated,
+    reset,
+    stream,
+    text,
+    usage_chunk,
+)
+
+SOAK = os.environ.get("SOAK") == "1"
+PRICES = {"cheap": (150_000, 75_000, 600_000), "dear": (2_500_000, None, 10_000_000), "free": (0, 0, 0)}
+"""Prompt, cached and completion; `unknown` has none."""
+
+
+def outcome(user_id: int, **more: Any) -> Outcome:
+    fields = {"message_id": uuid.uuid4(), "conversation_id": uuid.uuid4(), "model": "m", "status": "complete"}
+    return Outcome(user_id=user_id, **{**fields, **more})
+
+
+def book(user_id: int, **more: Any) -> UsageRecord:
+    made = outcome(user_id, **more)
+    with transaction.atomic():
+        assert UsageRecord.objects.book(made)
+    return UsageRecord.objects.get(message_id=made.message_id)
+
+
+def cost_of(model: str, prompt: int, completion: int, cached: int) -> int:
+    """Told once more, from the prices above."""
+    fresh_price, cached_price, completion_price = PRICES.get(model) or PRICES["dear"]
+    cached_price = fresh_price if cached_price is None else cached_price
+    millionths = (prompt - cached) * fresh_price + cached * cached_price + completion * completion_price
+    return millionths // 1_000_000 + (millionths % 1_000_000 > 0)
+
+
+@pytest.fixture
+def shop(transactional_db: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No limits, models with a price, for free and without, and a database connection that stays open."""
+    monkeypatch.setitem(connections.databases["default"], "CONN_MAX_AGE", None)
+    monkeypatch.setattr(logging.getLogger("chat"), "disabled", True)
+    Plan.objects.all().delete()
+    Plan.objects.create(name="Open", is_default=True)
+    ChatModel.objects.all().delete()
+    for name in (*PRICES, "unknown"):
+        ChatModel.objects.create(name=name, enabled=True)
+    for name, (prompt, cached, completion) in PRICES.items():
+        ModelPrice.objects.create(
+            model=ChatModel.objects.get(name=name),
+            valid_from=timezone.now() - dt.timedelta(days=9),
+            prompt=prompt,
+            cached=cached,
+            completion=completion,
+        )
+    yield
+    asyncio.run(in_database(connections.close_all))
+
+
+# One row a generation
+
+
+class Provider:
+    """Plays faults by what the question asks for, and keeps account of the usage it reported."""
+
+    def __init__(self) -> None:
+        self.random = random.Random(8)
+        self.reported: list[tuple[str, int, int, int, int]] = []
+
+    def __call__(self, request: dict[str, Any]) -> Script:
+        body = request["json"]
+        kind = body["messages"][-1]["content"].split()[0]
+        return getattr(self, f"_{kind}")(body["model"])
+
+    def _usage(self, model: str) -> bytes:
+        prompt = self.random.randrange(1, 5000)
+        cached, completion = self.random.randrange(0, prompt + 1), self.random.randrange(1, 900)
+        thought = self.random.randrange(0, completion + 1)
+        self.reported.append((model, prompt, cached, completion, thought))
+        return usage_chunk(
+            prompt,
+            completion,
+            prompt_tokens_details={"cached_tokens": cached},
+            completion_tokens_details={"reasoning_tokens": thought},
+        )
+
+    def _fine(self, model: str) -> Script:
+        return stream("Good ", "day.", chunk(finish="stop"), self._usage(model), DONE)
+
+    def _long(self, model: str) -> Script:
+        return stream(chunk(reasoning_content="Hm."), "Well", chunk(finish="length"), self._usage(model), DONE)
+
+    def _filtered(self, model: str) -> Script:
+        return stream("Well", chunk(finish="content_filter"), self._usage(model), DONE)
+
+    def _empty(self, model: str) -> Script:
+        return stream(chunk(finish="stop"), self._usage(model), DONE)
+
+    def _uncounted(self, model: str) -> Script:
+        return text("Four", " words", usage=None)
+
+    def _busy(self, model: str) -> Script:
+        return error(429)
+
+    def _broken(self, model: str) -> Script:
+        return error(500)
+
+    def _cut(self, model: str) -> Script:
+        return close_after("Some", " words")
+
+    def _refused(self, model: str) -> Script:
+        return reset()
+
+    def _endless(self, model: str) -> Script:
+        return stream("Some", " words", Hang())
+
+
+ENDS = {
+    "fine": {"complete"},
+    "long": {"truncated"},
+    "filtered": {"filtered"},
+    "empty": {"failed"},
+    "uncounted": {"complete"},
+    "busy": {"failed"},
+    "broken": {"failed"},
+    "cut": {"interrupted"},
+    "refused": {"failed"},
+}
+EXACT = ("fine", "long", "filtered", "empty")
+
+
+async def _one(people: list[User], kind: str, number: int, dice: random.Random) -> tuple[uuid.UUID, str]:
+    """Sends, and does to the answer what `kind` says; the answer's id and what it was."""
+    question = {"stopped": "endless", "deleted": "endless", "left": "endless", "twice": "fine"}.get(kind, kind)
+    person, key = people[number % len(people)], str(uuid.uuid4())
+    ask: Callable[[], Awaitable[exchange.Sent]] = lambda: exchange.send(  # noqa: E731
+        person, f"{question} {number}", client_key=key, model=dice.choice((*PRICES, "unknown"))
+    )
+    if kind == "twice":
+        first, second = await asyncio.gather(ask(), ask())
+        assert first.answer.pk == second.answer.pk
+        assert first.is_new != second.is_new
+    else:
+        first = await ask()
+    if kind in ("stopped", "deleted"):
+        await asyncio.sleep(dice.choice((0, 0.01, 0.05)))
+    if kind == "stopped":
+        await exchange.stop(person, first.answer.pk)
+    elif kind == "deleted":
+        await in_database(Conversation.objects.filter(pk=first.conversation.pk).delete)
+    if kind != "left":
+        await runner.current().wait(first.answer.pk)
+    return first.answer.pk, kind
+
+
+async def _all(people: list[User], kinds: list[str]) -> dict[uuid.UUID, str]:
+    dice, room = random.Random(1), asyncio.Semaphore(48)
+
+    async def one(number: int, kind: str) -> tuple[uuid.UUID, str]:
+        async with room:
+            return await _one(people, kind, number, dice)
+
+    try:
+        done = await asyncio.gather(*(one(number, kind) for number, kind in enumerate(kinds)))
+        await in_database(people[-1].delete)
+    finally:
+        await runner.current().drain()
+        await upstream.close()
+    return dict(done)
+
+
+def _kinds(count: int) -> list[str]:
+    some = [*ENDS, *["fine"] * 8, "twice"] * (count // 18)
+    rare = ["stopped"] * 60 + ["deleted"] * 40 + ["left"] * 30
+    random.Random(2).shuffle(some)
+    return some[: count - len(rare)] + rare
+
+
+@pytest.mark.timeout(1200 if SOAK else 240)
+def test_each_generation_leaves_one_row_with_what_the_provider_reported(
+    shop: None, fake_upstream: FakeUpstream
+) -> None:
+    provider = fake_upstream.default = Provider()
+    people = [User.objects.create_user(name) for name in ("alice", "bob", "sam", "gone")]
+    kinds = _kinds(20_000 if SOAK else 1_000)
+    made = asyncio.run(_all(people, kinds))
+
+    rows = {row.message_id: row for row in UsageRecord.objects.all()}
+    assert len(made) == len(kinds)
+    assert rows.keys() == made.keys()
+    for message_id, kind in made.items():
+        ends = ENDS.get(kind, {"complete"} if kind == "twice" else {"stopped", "interrupted", "failed"})
+        assert rows[message_id].status in ends, kind
+    assert not Message.objects.running().exists()
+
+    exact = [rows[message_id] for message_id, kind in made.items() if kind in (*EXACT, "twice")]
+    booked = Counter(
+        (row.model, row.prompt_tokens, row.cached_tokens, row.completion_tokens, row.reasoning_tokens) for row in exact
+    )
+    assert booked == Counter(provider.reported)
+    reported_cost = sum(cost_of(model, prompt, out, cached) for model, prompt, cached, out, _ in provider.reported)
+    assert sum(row.cost or 0 for row in exact) == reported_cost
+    for row in rows.values():
+        assert row.cost == cost_of(row.model, row.prompt_tokens, row.completion_tokens, row.cached_tokens)
+        assert row.exact == (made[row.message_id] in (*EXACT, "twice", "busy", "broken", "refused")), row.status
+    assert {row.user_id for row in rows.values()} == {*(person.pk for person in people[:3]), None}
+    assert [each for day in books.days() for each in books.differences(day)] == []
+    assert reports.total(Span.last_days(2)).requests == len(kinds)
+
+
+def test_a_generation_is_priced_as_it_began_when_the_price_changes_at_midnight(
+    shop: None, fake_upstream: FakeUpstream, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TIME_ZONE = "Pacific/Auckland"
+    midnight = timezone.make_aware(dt.datetime(2031, 5, 2))
+    ModelPrice.objects.create(
+        model=ChatModel.objects.get(name="cheap"), valid_from=midnight, prompt=9_000_000, completion=9_000_000
+    )
+    clock = {"now": midnight - dt.timedelta(seconds=1)}
+    monkeypatch.setattr(timezone, "now", lambda: clock["now"])
+    alice = User.objects.create_user("alice")
+    gate = Gate()
+
+    async def over_midnight() -> list[uuid.UUID]:
+        answers = []
+        for script in (gated(gate), text("Hi", usage=(10, 5))):
+            fake_upstream.enqueue(script)
+            sent = await exchange.send(alice, "hello", client_key=str(uuid.uuid4()), model="cheap")
+            if not answers:
+                await asyncio.to_thread(gate.wait_until_reached)
+                clock["now"] = midnight
+                gate.open()
+            await runner.current().wait(sent.answer.pk)
+            answers.append(sent.answer.pk)
+        await runner.current().drain()
+        await upstream.close()
+        return answers
+
+    first, second = (UsageRecord.objects.get(message_id=pk) for pk in asyncio.run(over_midnight()))
+    assert first.cost == cost_of("cheap", 10, 5, 0) == 5
+    assert second.cost == 15 * 9
+    assert first.day == second.day == dt.date(2031, 5, 2)
+
+
+# The ledger is closed
+
+
+@pytest.mark.django_db
+def test_nothing_changes_a_ledger_row() -> None:
+    alice = User.objects.create_user("alice")
+    row = book(alice.pk, cost=5)
+    row.cost = 0
+    for attempt in (
+        row.save,
+        row.delete,
+        UsageRecord(message_id=uuid.uuid4(), conversation_id=uuid.uuid4(), day=site_day()).save,
+        UsageRecord.objects.all().delete,
+        lambda: UsageRecord.objects.filter(pk=row.pk).update(cost=0),
+        lambda: UsageRecord.objects.bulk_update([row], ["cost"]),
+        lambda: UsageRecord.objects.update_or_create(message_id=row.message_id, defaults={"cost": 0}),
+        lambda: alice.usage_records.all().delete(),
+        lambda: alice.usage_records.update(cost=0),
+    ):
+        with pytest.raises(LedgerClosed), transaction.atomic():
+            attempt()
+    assert UsageRecord.objects.get().cost == 5
+
+
+@pytest.mark.django_db
+def test_the_same_generation_is_booked_once() -> None:
+    once = outcome(User.objects.create_user("alice").pk, prompt_tokens=7)
+    assert UsageRecord.objects.book(once)
+    assert not UsageRecord.objects.book(once)
+    assert DailyUsage.objects.get().prompt_tokens == 7
+
+
+@pytest.mark.django_db
+def test_removing_an_account_keeps_its_amounts() -> None:
+    alice, bob = User.objects.create_user("alice"), User.objects.create_user("bob")
+    for person in (alice, bob):
+        book(person.pk, prompt_tokens=3, cost=2)
+        person.delete()
+    book(alice.pk, prompt_tokens=3, cost=2)
+    assert [row.user_id for row in UsageRecord.objects.all()] == [None] * 3
+    (line,) = reports.by("user", Span.last_days(1))
+    assert (line.key, line.requests, line.people, line.prompt_tokens, line.cost) == ("", 3, 0, 9, 6)
+    assert list(books.differences(site_day())) == []
+    books.rebuild(site_day())
+    assert DailyUsage.objects.get().cost == 6
+
+
+# Prices
+
+
+def price(model: str, days_ago: int, prompt: int, completion: int) -> None:
+    ModelPrice.objects.create(
+        model=ChatModel.objects.get_or_create(name=model)[0],
+        valid_from=timezone.now() - dt.timedelta(days=days_ago),
+        prompt=prompt,
+        completion=completion,
+    )
+
+
+@pytest.mark.django_db
+def test_an_unknown_price_counts_as_the_dearest_of_that_time() -> None:
+    ModelPrice.objects.all().delete()
+    price("was-dear", 90, 1, 900)
+    price("was-dear", 30, 1, 5)
+    price("plain", 60, 2, 50)
+    now = timezone.now()
+    for days_ago, dearest in ((0, 50), (45, 900), (75, 900)):
+        found = ModelPrice.objects.at("nobody-knows", now - dt.timedelta(days=days_ago))
+        assert found is not None
+        assert found.completion == dearest, days_ago
+    assert ModelPrice.objects.at("was-dear", now).completion == 5
+    assert ModelPrice.objects.at("plain", now - dt.timedelta(days=75)).completion == 900
+    assert ModelPrice.objects.at("plain", now - dt.timedelta(days=100)) is None
+
+
+@pytest.mark.django_db
+def test_where_no_price_is_known_the_admin_is_told_and_the_cost_is_unknown(settings: Any) -> None:
+    settings.OPENAI_BASE_URL = "http://127.0.0.1:9/v1"
+    ModelPrice.objects.all().delete()
+    assert ["No price is known for any model" in sentence for sentence in prices.notices()] == [True]
+    book(User.objects.create_user("alice").pk, cost=None)
+    total = reports.total(Span.last_days(1))
+    assert (total.cost, total.unpriced) == (0, 1)
+    price("plain", 1, 2, 50)
+    assert prices.notices() == ["No price is known for gpt-4o-mini: it counts as plain, the dearest."] * bool(
+        ChatModel.objects.filter(name="gpt-4o-mini").exists()
+    )
+
+
+# Roll-ups
+
+AMOUNTS = st.integers(0, 2**40)
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "who": st.integers(0, 3),
+            "days_ago": st.integers(0, 4),
+            "model": st.sampled_from(["a", "b"]),
+            "status": st.sampled_from(["complete", "failed", "interrupted", "stopped", "truncated"]),
+            "exact": st.booleans(),
+            "cost": st.none() | AMOUNTS,
+            "first_token_ms": st.none() | st.integers(0, 40_000) | st.sampled_from(FIRST_TOKEN_BOUNDS_MS),
+            "prompt_tokens": AMOUNTS,
+            "cached_tokens": AMOUNTS,
+            "reasoning_tokens": AMOUNTS,
+            "completion_tokens": AMOUNTS,
+        }
+    ),
+    max_size=25,
+)
+
+
+def _by_hand(rows: list[UsageRecord], key: Callable[[UsageRecord], Any]) -> dict[Any, tuple[int, ...]]:
+    found: dict[Any, list[int]] = defaultdict(lambda: [0] * 7)
+    for row in rows:
+        for place, amount in enumerate(
+            (
+                1,
+                row.prompt_tokens,
+                row.completion_tokens,
+                row.cost or 0,
+                row.status in ("failed", "interrupted"),
+                row.cost is None,
+                not row.exact,
+            )
+        ):
+            found[key(row)][place] += amount
+    return {name: tuple(amounts) for name, amounts in found.items()}
+
+
+def _reported(lines: list[reports.Line]) -> dict[str, tuple[int, ...]]:
+    names = ("requests", "prompt_tokens", "completion_tokens", "cost", "failed", "unpriced", "estimated")
+    return {line.key: tuple(getattr(line, name) for name in names) for line in lines if line.requests}
+
+
+@pytest.mark.django_db
+@hypothesis_settings(
+    max_examples=400 if SOAK else 25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=ROWS, removed=st.booleans(), harm=st.booleans())
+def test_roll_ups_equal_the_ledger(rows: list[dict[str, Any]], removed: bool, harm: bool) -> None:
+    with transaction.atomic():
+        people = [User.objects.create(username=f"p{number}") for number in range(4)]
+        today = site_day()
+        for row in rows:
+            values = dict(row)
+            who, ago = people[values.pop("who")].pk, values.pop("days_ago")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("chat.models.usage.site_day", lambda moment, ago=ago: today - dt.timedelta(days=ago))
+                book(who, **values)
+        if removed:
+            people[0].delete()
+        if harm:
+            DailyUsage.objects.filter(model="a").update(requests=77, first_token_to_100=5)
+            DailyUsage.objects.filter(model="b", day=today).delete()
+        ledger, span = list(UsageRecord.objects.all()), Span.last_days(5)
+        touched = any(row.model == "a" or (row.model == "b" and row.day == today) for row in ledger)
+        found = [each for day in books.days() for each in books.differences(day)]
+        assert bool(found) == (harm and touched), found
+        for day in books.days():
+            books.rebuild(day)
+        assert not [each for day in books.days() for each in books.differences(day)]
+        assert _reported(reports.by("user", span)) == _by_hand(ledger, lambda row: str(row.user_id or ""))
+        assert _reported(reports.by("model", span)) == _by_hand(ledger, lambda row: row.model)
+        assert _reported(reports.days(span)) == _by_hand(ledger, lambda row: str(row.day))
+        assert sum(DailyUsage.objects.values_list(bucket_of(30_001), flat=True)) == sum(
+            (row.first_token_ms or 0) > 30_000 for row in ledger
+        )
+        transaction.set_rollback(True)
+
+
+@pytest.mark.django_db
+def test_rebuilding_keeps_refusals_and_drops_what_the_ledger_does_not_know() -> None:
+    alice = User.objects.create_user("alice")
+    DailyUsage.objects.add_refusal(alice.pk, "m")
+    DailyUsage.objects.add_refusal(alice.pk, "m")
+    DailyUsage.objects.create(user=alice, model="never", day=site_day(), requests=3)
+    book(alice.pk, prompt_tokens=4)
+    (found, *others) = books.differences(site_day())
+    assert not others
+    assert str(found) == f"{site_day()} user {alice.pk} never: requests 0 in the ledger, 3 rolled up"
+    books.rebuild(site_day())
+    assert list(DailyUsage.objects.values_list("model", "requests", "refusals")) == [("m", 1, 2)]
+
+
+# Reports
+
+
+@pytest.mark.django_db
+def test_a_person_in_two_groups_counts_in_both_and_others_share_a_line() -> None:
+    alice, bob = User.objects.create_user("alice"), User.objects.create_user("bob")
+    alice.groups.add(*(Group.objects.create(name=name) for name in ("Law", "Sales")))
+    book(alice.pk, cost=5)
+    book(bob.pk, cost=7)
+    assert {line.label: line.cost for line in reports.by("group", Span.last_days(1))} == {
+        "Law": 5,
+        "Sales": 5,
+        "(no group)": 7,
+    }
+    assert reports.total(Span.last_days(1)).cost == 12
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("rows", [0, 60])
+def test_reports_take_the_same_queries_for_nothing_and_for_much(rows: int, django_assert_max_num_queries: Any) -> None:
+    people = [User.objects.create(username=f"p{number}") for number in range(10)]
+    for number in range(rows):
+        book(people[number % 10].pk, model=f"m{number % 5}")
+    span = Span.last_days(90)
+    with django_assert_max_num_queries(7):
+        reports.total(span)
+        for dimension in reports.DIMENSIONS:
+            reports.by(dimension, span)
+        assert len(reports.days(span)) == 90
+
+
+def test_a_percentile_lies_where_the_answers_are() -> None:
+    def counts(*milliseconds: int) -> list[int]:
+        seen = Counter(bucket_of(each) for each in milliseconds)
+        return [seen[name] for name in reports.FIRST_TOKEN_BUCKETS]
+
+    assert reports.percentile(counts(), 0.5) is None
+    assert reports.percentile(counts(100), 1.0) == 100
+    assert reports.percentile(counts(*[150] * 10), 0.5) == 150
+    assert reports.percentile(counts(*[150] * 95, *[4000] * 5), 0.95) == 200
+    assert reports.percentile(counts(*[150] * 90, *[4000] * 10), 0.95) == 4000
+    assert reports.percentile(counts(10_000_000), 0.5) == FIRST_TOKEN_BOUNDS_MS[-1]
+
+
+def test_a_span_is_read_from_what_people_type() -> None:
+    assert Span.parse("2026-03-01", "2026-03-31").length == 31
+    assert Span.parse("7d", "2026-03-07").first == dt.date(2026, 3, 1)
+    assert Span.parse() == Span.last_days(30)
+    for since, until in (
+        ("2026-04-01", "2026-03-31"),
+        ("yesterday", ""),
+        ("", "31.3.2026"),
+        ("0d", ""),
+        ("9999d", ""),
+        ("-5d", ""),
+        ("0001-01-01", "9999-12-31"),
+        ("9d", "0001-01-02"),
+        ("20260301", ""),
+    ):
+        with pytest.raises(errors.InvalidInput):
+            Span.parse(since, until)
