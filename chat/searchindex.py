@@ -114,6 +114,8 @@ _QUOTED = PUNCTUATION.replace("'", "''")
 _POSTGRESQL_INDEX = (
     "ALTER TABLE chat_searchentry ADD COLUMN IF NOT EXISTS document tsvector",
     "CREATE INDEX IF NOT EXISTS chat_search_document ON chat_searchentry USING gin (document)",
+    # The planner has to know who wrote little: it then takes the index rather than the newest entries one by one.
+    "ALTER TABLE chat_searchentry ALTER COLUMN document SET STATISTICS 1000",
     f"""
     CREATE OR REPLACE FUNCTION chat_search_document(owner bigint, body text) RETURNS tsvector
     LANGUAGE sql IMMUTABLE AS $$

@@ -195,6 +195,7 @@ def test_a_match_far_down_is_shown_with_the_words_around_it(client: Client, alic
     assert page.count("lorem") < 40
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_match_leads_to_its_message_also_on_another_branch(client: Client, alice: User) -> None:
     question, answer = say(alice, "the question", "the first answer")
     conversation = question.conversation

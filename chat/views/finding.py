@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET
 
 from chat import search as index
 from chat.http import is_htmx
+from chat.markdown import plain
 from chat.models import Message, SearchEntry, User
 from chat.models.conversation import Tree
 from chat.views.guard import logged_in_only
@@ -127,12 +128,10 @@ class Marker:
         self.pattern = re.compile(rf"(?<![^\W_])(?:{whole})(?![^\W_])") if folded else re.compile(r"(?!)")
 
     def excerpt(self, text: str) -> SafeString:
-        """One line around the first match."""
+        """One line around the first match, without its Markdown."""
         first = self.pattern.search(text.translate(FOLD))
         begin = max(0, first.start() - LEAD) if first else 0
-        piece = text[begin : begin + EXCERPT]
-        before, after = "…" if begin else "", "…" if begin + EXCERPT < len(text) else ""
-        return format_html("{}{}{}", before, self.whole(" ".join(piece.split())), after)
+        return format_html("{}{}", "…" if begin else "", self.whole(plain(text[begin:], EXCERPT)))
 
     def whole(self, text: str) -> SafeString:
         return format_html_join("", "{}{}", self._pieces(text))
