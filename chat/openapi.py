@@ -28,6 +28,7 @@ HEADERS = {
     "RateLimit": {"schema": {"type": "string"}, "description": "What is left of each limit, tightest first."},
     "RateLimit-Policy": {"schema": {"type": "string"}, "description": "The limits, tightest first."},
 }
+UNNAMEABLE = {"404": {"description": "A name with a line end in it, which no chat can have."}}
 KEY_HEADER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
 
 
@@ -75,7 +76,10 @@ def _resume() -> Json:
         "operationId": "resume",
         "summary": "The running answer of a chat, from its start",
         "parameters": [_protocol(), _resumable()],
-        "responses": _answers() | {"204": {"description": "Nothing runs."}} | _refusals("400", "401", "403", "503"),
+        "responses": _answers()
+        | {"204": {"description": "Nothing runs."}}
+        | UNNAMEABLE
+        | _refusals("400", "401", "403", "503"),
     }
 
 
@@ -98,7 +102,7 @@ def _stop() -> Json:
     return {
         "operationId": "stop",
         "summary": "End the running answer of a chat",
-        "responses": {"204": {"description": "Nothing runs any more."}} | _refusals("401", "403", "503"),
+        "responses": {"204": {"description": "Nothing runs any more."}} | UNNAMEABLE | _refusals("401", "403", "503"),
     }
 
 
