@@ -110,7 +110,6 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "chatsite.urls"
 ASGI_APPLICATION = "chatsite.asgi.application"
-APPEND_SLASH = False
 
 TEMPLATES = [
     {

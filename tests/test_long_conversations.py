@@ -106,13 +106,13 @@ def test_without_a_script_the_link_leads_to_a_page_of_its_own(client: Client, al
     assert client.get(before[1]).status_code == 302
 
 
-@pytest.mark.parametrize("query", ["at=x", f"at={uuid.uuid4()}", "at=", "at=\x00"])
+@pytest.mark.parametrize("query", ["at=x", f"at={uuid.UUID(int=1)}", "at=", "at=\x00"])
 def test_a_message_that_is_not_there_opens_the_newest(client: Client, alice: User, query: str) -> None:
     conversation = long_one(alice, 10)
     assert numbers(client.get(f"/c/{conversation.pk}/?{query}").text) == list(range(10))
 
 
-@pytest.mark.parametrize("query", [f"before={uuid.uuid4()}", f"after={uuid.uuid4()}"])
+@pytest.mark.parametrize("query", [f"before={uuid.UUID(int=1)}", f"after={uuid.UUID(int=1)}"])
 def test_a_part_beside_a_message_that_is_not_there_is_empty(client: Client, alice: User, query: str) -> None:
     conversation = long_one(alice, 10)
     assert numbers(client.get(f"/c/{conversation.pk}/part/?{query}", headers={"HX-Request": "true"}).text) == []

@@ -16,10 +16,10 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from chat import errors, markdown
+from chat import errors, markdown, upstream
 from chat.allowance import Allowance
 from chat.exchange import TYPICAL_OUTPUT
-from chat.generation import Broken, Interrupted, NotSaved
+from chat.generation import Broken
 from chat.models import ChatModel, Conversation, Message, Status, User
 from chat.prompt import TURN_OVERHEAD
 from chat.text import estimate_tokens
@@ -242,7 +242,6 @@ def estimate(
 
 
 def labels_of(models: Iterable[ChatModel]) -> dict[str, str]:
-    return {model.name: str(model) for model in models}
-
-
-__all__ = ["Article", "Group", "Interrupted", "NotSaved", "article", "grouped", "labels_of", "notice_of"]
+    """Labels by model name; what the demo model answers in place of is called so."""
+    labels = {model.name: str(model) for model in models}
+    return labels | {settings.CHAT_MODEL: gettext("Demo model")} if upstream.is_demo() else labels
