@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -270,6 +271,8 @@ async def _start(ask: Ask) -> Sent:
         grant = await _reserve(planned)
         try:
             sent = await in_database(_write, planned, grant, process_id)
+        except errors.KeyReused:
+            raise  # another send wrote that answer meanwhile, and the lease is its
         except BaseException:
             if not grant.already:
                 await _release(planned)
@@ -306,7 +309,10 @@ async def _reserve(plan: _Plan) -> Grant:
 
 
 async def _release(plan: _Plan) -> None:
-    await limiter.settle(plan.subject, plan.rules, lease_id=str(plan.answer_id), tokens=0, cost=0, refund_request=True)
+    with suppress(errors.LimiterDown):  # then it runs out by itself
+        await limiter.settle(
+            plan.subject, plan.rules, lease_id=str(plan.answer_id), tokens=0, cost=0, refund_request=True
+        )
 
 
 def _job(plan: _Plan, sent: Sent, grant: Grant) -> Job:

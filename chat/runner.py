@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 TICK = 1.0
 HEARTBEAT_TICKS = 5
-RENEW_TICKS = 15
+RENEW_SECONDS = 15.0
 MOST_UNSAVED = 200
 
 T = TypeVar("T")
@@ -53,7 +53,11 @@ class Runner:
     def wake(self) -> None:
         """Starts the ticker, and with it recovery; needs no database yet."""
         if not self._background and not self.closing:
-            self._background = [detached(self._tick_for_ever()), detached(notices.listen(self._notice))]
+            self._background = [
+                detached(self._tick_for_ever()),
+                detached(self._renew_for_ever()),
+                detached(notices.listen(self._notice)),
+            ]
 
     async def ready(self) -> uuid.UUID:
         """The id of this process's row, made at first use. Raises `ShuttingDown`."""
@@ -149,8 +153,6 @@ class Runner:
                 await self._tick(ticks)
             except DatabaseError as error:
                 logger.warning("checkpoint put off: %s", type(error).__name__)
-            except errors.LimiterDown:
-                logger.warning("lease renewal put off: the limiter is down")
             except Exception:
                 logger.exception("tick broke; the next one tries again")
             await asyncio.sleep(TICK)
@@ -163,8 +165,17 @@ class Runner:
                 await in_database(recovery.heartbeat, self.process_id)
             await self._save_late()
             await self._recover()
-        if ticks % RENEW_TICKS == 0:
-            await limiter.renew_many([_renewal(run) for run in self._runs.values()])
+
+    async def _renew_for_ever(self) -> None:
+        """Beside the ticker, for a database that is slow or away must not let leases run out."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                await limiter.renew_many([_renewal(run) for run in self._runs.values()])
+            except errors.LimiterDown:
+                logger.warning("lease renewal put off: the limiter is down")
+            except Exception:
+                logger.exception("lease renewal broke; the next one tries again")
 
     async def _checkpoint(self) -> None:
         if not self._runs:

@@ -14,6 +14,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.urls import reverse
 
 from chat import errors
 from chat.limits import breaker, limiter, plans
@@ -42,6 +43,7 @@ MINUTE = Rule(name="requests_per_minute", kind="bucket", unit="request", limit=2
 TOKENS = Rule(name="tokens_per_day", kind="calendar", unit="token", limit=10_000, period="day")
 ANSWERS = Rule(name="concurrent_answers", kind="concurrent", unit="answer", limit=5)
 PEOPLE = (MINUTE, TOKENS, ANSWERS)
+LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
 BACKENDS = ("django_redis.cache.RedisCache", "django.core.cache.backends.redis.RedisCache")
 
 
@@ -283,6 +285,17 @@ def test_a_black_hole_costs_three_calls_and_then_nothing(black_hole, settings):
     assert refuse_after("user:1", PEOPLE) == 20
     assert limiter.degraded()
     assert len(black_hole) == breaker.FAILURES
+
+
+def test_admins_see_that_limits_are_decided_without_redis(black_hole, settings, client, alice):
+    settings.LIMITER_WHEN_DOWN = "local"
+    User.objects.filter(pk=alice.pk).update(is_staff=True, is_superuser=True)
+    client.force_login(User.objects.get(pk=alice.pk))
+    page = client.get(reverse("admin:chat_health")).content.decode()
+    assert "limits are decided without it, as LIMITER_WHEN_DOWN=local says" in page
+    assert limiter.degraded()
+    settings.CACHES = {name: {"BACKEND": LOCMEM} for name in ("default", "ratelimit")}
+    assert "limits are decided without it" not in client.get(reverse("admin:chat_health")).content.decode()
 
 
 @pytest.mark.django_db

@@ -19,6 +19,7 @@ from chat.limits.refusals import refusals as recorded
 from chat.limits.values import NEVER, Request, Rule
 
 EXAMPLES = 2_000 if os.environ.get("SOAK") == "1" else 80
+pytestmark = pytest.mark.timeout(1800 if EXAMPLES > 80 else 120)
 prove = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

@@ -38,12 +38,13 @@ Level = Literal["good", "warn", "bad"]
 def health(request: HttpRequest) -> HttpResponse:
     processes = server_processes()
     faults = faults_of_the_last_hour()
+    asked = services()
     return show(
         request,
         "health",
         _("Health"),
         notices=notices(processes, faults),
-        services=services(),
+        services=asked,
         faults=faults,
         processes=processes,
         facts=_facts(),
@@ -158,7 +159,7 @@ def services() -> list[Service]:
     return [
         _service(_("Database"), connection.display_name, _ask_database),
         _service(cache, "" if settings.REDIS_URL else _("in this process"), _ask_cache("default")),
-        _service(_("Limits"), _limits_detail(), _ask_cache("ratelimit")),
+        _service(_("Limits"), _("shared") if settings.REDIS_URL else _("in this process"), _ask_limiter),
     ]
 
 
@@ -181,16 +182,28 @@ def _ask_cache(name: str) -> Callable[[], Any]:
     return lambda: caches[name].get("health")
 
 
-def _limits_detail() -> str:
-    if limiter.degraded():
-        return _("decided without Redis, as LIMITER_WHEN_DOWN=%s says") % settings.LIMITER_WHEN_DOWN
-    return _("shared") if settings.REDIS_URL else _("in this process")
+def _ask_limiter() -> None:
+    limiter.leases_sync("ip:health")
 
 
 def notices(processes: Sequence[ProcessLine], faults: Sequence[FaultLine]) -> list[Notice]:
     """What is set up in a way that the admin should know; the worst first."""
-    found = [*_about_provider(faults), *_about_processes(processes), *_about_prices(), *_about_plans()]
+    found = [
+        *_about_limits(),
+        *_about_provider(faults),
+        *_about_processes(processes),
+        *_about_prices(),
+        *_about_plans(),
+    ]
     return sorted(found, key=lambda notice: notice.level != "bad")
+
+
+def _about_limits() -> list[Notice]:
+    """What `services` found out when it asked."""
+    if not limiter.degraded():
+        return []
+    text = _("Redis does not answer: limits are decided without it, as LIMITER_WHEN_DOWN=%(mode)s says.")
+    return [Notice(level="bad", text=text % {"mode": settings.LIMITER_WHEN_DOWN})]
 
 
 def _about_provider(faults: Sequence[FaultLine]) -> list[Notice]:
@@ -277,7 +290,7 @@ def _facts() -> list[tuple[str, str]]:
 
 def summary() -> tuple[Level, int]:
     """For the front page: how bad, and how many notices."""
-    found = notices(server_processes(), faults_of_the_last_hour())
     down = sum(not service.answers for service in services())
+    found = notices(server_processes(), faults_of_the_last_hour())
     level: Level = "bad" if down or any(n.level == "bad" for n in found) else "warn" if found else "good"
     return level, len(found) + down

@@ -1,0 +1,255 @@
+"""Limits on the way of a message: what is held, capped, given back and charged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import re
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+from django.core.cache import caches
+from django.db import OperationalError
+
+from chat import errors, exchange, runner, upstream
+from chat.eventlog.memory import MemoryEventLog
+from chat.generation import Job, Run
+from chat.limits import limiter
+from chat.limits.plans import rules_for, subject_of
+from chat.models import Message, User
+from chat.upstream import CompletionRequest
+from tests.fakes import FakeUpstream, Gate, Script, error, gated, text, tokens
+from tests.services import RedisServer
+from tests.site import Person, Site, ids_in
+from tests.test_straight_line import wait_for_status
+
+KILLS = 60 if os.environ.get("SOAK") == "1" else 2
+LIMIT = "from chat.models import User\nUser.objects.get(username='alice').limit_overrides.create(rule='{}', value={})"
+BOOKS = """
+import json
+from chat.limits import limiter, plans, rules
+from chat.limits.leases import LEASE_MS, Lease
+from chat.models import UsageRecord, User
+user = User.objects.get(username="alice")
+now, state = limiter._store().read(plans.subject_of(user))
+kept = {name[2:]: Lease.parse(text) for name, text in state.items() if name[:2] in ("l:", "s:")}
+states = rules.peek(state, now + LEASE_MS, plans.rules_for(user), edges=limiter._edges(now), seeds={}).states
+rows = UsageRecord.objects.values_list("message_id", "status", "reason", "prompt_tokens", "completion_tokens")
+print(json.dumps({
+    "used": {each.rule.name: each.used for each in states},
+    "held": sum(each.held for each in states),
+    "kept": {name: lease.floor_tokens for name, lease in kept.items()},
+    "newest": max([lease.created for lease in kept.values()], default=0),
+    "rows": [[str(pk), status, reason, prompt + completion] for pk, status, reason, prompt, completion in rows],
+}))
+"""
+
+
+@pytest.fixture
+def alice(transactional_db: None) -> User:
+    caches["ratelimit"].clear()
+    return User.objects.create_user("alice")
+
+
+def test_the_loser_of_a_race_with_another_text_leaves_the_winner_its_lease(
+    alice: User, fake_upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, key, reserve = Gate(), str(uuid.uuid4()), exchange._reserve
+    fake_upstream.enqueue(gated(gate))
+
+    async def race() -> tuple[list[str], int]:
+        written = asyncio.Event()
+
+        async def first_to_reserve_is_last_to_write(plan: Any) -> limiter.Grant:
+            grant = await reserve(plan)
+            if not grant.already:
+                await written.wait()
+            return grant
+
+        monkeypatch.setattr(exchange, "_reserve", first_to_reserve_is_last_to_write)
+        loser = asyncio.ensure_future(exchange.send(alice, "one", client_key=key))
+        while not await limiter.leases(subject_of(alice)):
+            await asyncio.sleep(0.01)
+        sent = await exchange.send(alice, "two", client_key=key)
+        written.set()
+        with pytest.raises(errors.KeyReused):
+            await loser
+        live = [lease.lease_id for lease in await limiter.leases(subject_of(alice))]
+        gate.open()
+        await runner.current().wait(sent.answer.pk)
+        await runner.current().drain()
+        await upstream.close()
+        return live, len(await limiter.leases(subject_of(alice)))
+
+    live, left = asyncio.run(race())
+    assert (live, left) == ([str(Message.objects.get(role="assistant").pk)], 0)
+    tokens_used = [each.used for each in limiter.peek_sync(subject_of(alice), rules_for(alice)) if each.rule.period]
+    assert tokens_used == [15]
+
+
+def test_leases_are_renewed_while_the_database_is_away(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_arguments: Any) -> None:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(runner, "RENEW_SECONDS", 0.02)
+    monkeypatch.setattr(runner, "_save_texts", away)
+    subject, rules = subject_of(alice), rules_for(alice)
+    job = Job(
+        message_id=uuid.uuid4(),
+        conversation_id=uuid.uuid4(),
+        user_id=alice.pk,
+        subject=subject,
+        rules=rules,
+        request=CompletionRequest(model="m", turns=(), max_output_tokens=1, safety_identifier=""),
+        prompt_tokens=70,
+        reserved_tokens=500,
+        reserved_cost=0,
+        price=None,
+    )
+
+    async def beat() -> None:
+        await limiter.reserve(subject, rules, lease_id=str(job.message_id), tokens=500)
+        mine = runner.Runner(MemoryEventLog())
+        mine._runs[job.message_id] = Run(job=job, parts=["four"])
+        mine.wake()
+        while [lease.tokens_so_far for lease in await limiter.leases(subject)] != [71]:
+            await asyncio.sleep(0.01)
+        await mine.drain(0)
+
+    asyncio.run(asyncio.wait_for(beat(), 20))
+
+
+def test_what_is_left_caps_the_answer_and_the_page_says_so(site: Site, upstream: FakeUpstream) -> None:
+    site.shell(LIMIT.format("tokens_per_day", 600))
+    alice = site.person("alice")
+    upstream.enqueue(text("As much as", " there is", finish="length", usage=(10, 580)))
+    sent = alice.send("Tell me everything")
+    policies = sent.headers["RateLimit-Policy"]
+    assert policies.startswith('"tokens_per_day";q=600;qu="tokens";w=86400, "concurrent_answers";q=5')
+    assert '"tokens_per_day";r=0;' in sent.headers["RateLimit"]
+    chat, answer = ids_in(sent)
+    wait_for_status(alice, chat, answer, "truncated")
+    (asked,) = upstream.chats()
+    (cap,) = (value for name, value in asked["json"].items() if name in ("max_tokens", "max_completion_tokens"))
+    assert 580 <= cap < 600
+    page = alice.http.get(f"/c/{chat}/").text
+    assert f"What is left of your allowance capped it at {cap} tokens." in page
+    assert "of 600 tokens per day left" in page
+
+    refused = alice.send("And more", chat)
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) >= int(re.findall(r";t=(\d+)", refused.headers["RateLimit"])[0])
+    assert refused.headers["RateLimit-Policy"] == '"tokens_per_day";q=600;qu="tokens";w=86400'
+    assert refused.headers["Cache-Control"].count("no-store") == 1
+    assert "Your limit on this site" in refused.text
+    assert "600 tokens per day" in refused.text
+    assert len(upstream.chats()) == 1
+
+
+def test_messages_that_did_not_fit_are_counted_at_the_answer(site: Site, upstream: FakeUpstream) -> None:
+    site.shell("from chat.models import ChatModel; ChatModel.objects.update(context_window=400, max_output=100)")
+    alice = site.person("alice")
+    chat, answer, _said = alice.ask("long " * 150)
+    wait_for_status(alice, chat, answer, "complete")
+    _chat, answer, _said = alice.ask("long " * 150, chat)
+    wait_for_status(alice, chat, answer, "complete")
+    assert len(upstream.chats()[-1]["json"]["messages"]) == 1
+    assert "2 older messages did not fit and were left out." in alice.http.get(f"/c/{chat}/").text
+
+
+def answers_or_refuses(request: dict[str, Any]) -> Script:
+    question = request["json"]["messages"][-1]["content"]
+    return error(400) if "refuse" in question else tokens(random.randint(1, 60), interval=0.02)
+
+
+def once(person: Person, question: str = "go") -> None:
+    person.send(question)
+
+
+def double_press(person: Person) -> None:
+    key = str(uuid.uuid4())
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _n: person.send("go", key=key), range(2)))
+
+
+def many_tabs(person: Person) -> None:
+    """The same conversation asked from many at once: one of them wins."""
+    chat, _answer, _said = person.ask("begin")
+    headers = {"X-CSRFToken": person.csrf(), "HX-Request": "true"}
+
+    def send(number: int) -> int:
+        data = {"prompt": "go", "client_key": str(uuid.UUID(int=number))}
+        return person.http.post(f"/c/{chat}/messages/", data=data, headers=headers).status_code
+
+    numbers = [random.getrandbits(128) for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        codes = list(pool.map(send, numbers))
+    assert sorted(codes) == [200, *[409] * 5]
+
+
+def running(site: Site) -> int:
+    with contextlib.closing(sqlite3.connect(site.folder / "site.sqlite3", timeout=20)) as database:
+        row = database.execute("SELECT count(*) FROM chat_message WHERE status IN ('pending', 'streaming')").fetchone()
+    return int(row[0])
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def press(action: Callable[[Person], None], person: Person) -> None:
+    with contextlib.suppress(httpx2.TransportError, AssertionError):  # its server was killed under it
+        action(person)
+
+
+@pytest.mark.timeout(1800)
+def test_what_was_granted_is_settled_refunded_or_expired_whenever_the_server_is_killed(
+    make_site: Callable[..., Site], upstream: FakeUpstream, redis_server: RedisServer
+) -> None:
+    site = make_site(REDIS_URL=redis_server.url)
+    site.shell(
+        "from chat.models import Plan; Plan.objects.update(requests_per_minute=None, concurrent_answers=None, "
+        "requests_per_day=10**6, tokens_per_day=10**9)"
+    )
+    upstream.default = answers_or_refuses
+    actions = (once, double_press, many_tabs, lambda person: once(person, "refuse"))
+    for _ in range(KILLS):
+        site.start()
+        alice = site.person("alice")
+        with ThreadPoolExecutor(4) as pool:
+            for action in actions:
+                pool.submit(press, action, alice)
+            wait_until(lambda: running(site) > 0)
+            time.sleep(random.uniform(0, 1.5))
+            process = site.processes.pop()
+            process.kill()
+            process.wait()
+    last_start = time.time() * 1000
+    site.start()
+    alice = site.person("alice")
+    for action in actions:
+        action(alice)
+    wait_until(lambda: not running(site))
+    site.stop()
+
+    books = json.loads(site.shell(BOOKS))
+    kept, rows = books["kept"], books["rows"]
+    settled = [row for row in rows if row[0] not in kept]
+    assert len(settled) > KILLS
+    assert {"", "restarted", "upstream-rejected"} <= {row[2] for row in rows}
+    assert books["used"]["tokens_per_day"] == sum(row[3] for row in settled) + sum(kept.values())
+    assert books["used"]["requests_per_day"] == sum(row[1] != "failed" for row in settled) + len(kept)
+    assert books["held"] == 0
+    assert books["newest"] < last_start, "nothing is left over where nobody was killed"
