@@ -101,6 +101,19 @@ def test_another_process_reads_all_of_it_once_and_in_order(redis_server: RedisSe
     run_with(3, redis_server, body)
 
 
+def test_an_answer_that_begins_while_others_are_handed_over_is_not_held_up(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body(writer: RedisEventLog) -> None:
+        for _ in range(200):
+            start(writer, uuid.uuid4())
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.1)
+
+    run_with(1, redis_server, body)
+    assert not caplog.records
+
+
 def test_many_viewers_share_one_reading_connection(redis_server: RedisServer) -> None:
     async def body(writer: RedisEventLog, reader: RedisEventLog) -> None:
         message_id = uuid.uuid4()

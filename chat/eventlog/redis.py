@@ -200,11 +200,12 @@ class RedisEventLog:
         for message_id, end in sent.items():
             self._published[message_id].position = end
         for message_id in list(self._grown):
-            log = self._local.get(message_id)
-            if log is None or (not log.pending and len(log.events) == self._published[message_id].position):
-                self._grown.discard(message_id)
-                if log is None or log.ended:
-                    self._published.pop(message_id, None)
+            log, mark = self._local.get(message_id), self._published.get(message_id)
+            if mark is None or (log and (log.pending or len(log.events) > mark.position)):
+                continue
+            self._grown.discard(message_id)
+            if log is None or log.ended:
+                del self._published[message_id]
         if self._grown:
             self._something_grew.set()
 
