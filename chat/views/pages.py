@@ -19,7 +19,7 @@ from django.views.decorators.http import require_GET
 from chat import allowance, errors, forms, markdown, upstream
 from chat.events import Delta, is_last
 from chat.http import PersonRequest
-from chat.models import ChatModel, Conversation, Message, User
+from chat.models import ChatModel, Conversation, ConversationReading, Message, User
 from chat.models.conversation import Part
 from chat.threads import in_database
 from chat.views import api, present
@@ -102,11 +102,17 @@ def _find(person: User, conversation_id: uuid.UUID) -> Conversation | None:
 
 
 def _page(request: HttpRequest, found: Conversation, **extra: Any) -> str:
-    """With `?at=` the messages around that one, else the newest."""
+    """The newest messages, or those around (`?at=`), before or after another one."""
     if found.unread:
         Conversation.objects.filter(pk=found.pk).update(unread=False)
-    context = chat_context(request, found, around=forms.read_id(request.GET.get("at", "")))
+    context = chat_context(request, found, **_where(request))
+    context["readings"] = ConversationReading.objects.of(found.pk)
     return render_to_string("chat/page.html", {**context, **extra}, request)
+
+
+def _where(request: HttpRequest) -> dict[str, uuid.UUID | None]:
+    names = {"around": "at", "before": "before", "after": "after"}
+    return {name: forms.read_id(request.GET.get(word, "")) for name, word in names.items()}
 
 
 async def _live_page(request: PersonRequest, found: Conversation) -> HttpResponseBase:
