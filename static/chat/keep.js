@@ -7,6 +7,9 @@
 
   // Older messages come in above what is being read: it stays where it is on the screen.
 
+  // To the end before htmx looks what is in sight: the link to the earlier ones is at the top.
+  if (messages && !location.hash) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+
   let kept = null;
 
   const remember = () => {
