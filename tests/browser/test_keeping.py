@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,8 +25,9 @@ conversation = Conversation.objects.create(user=user, title="A long one")
 rows = []
 for number in range(200):
     text = f"message-{number}- about the harvest" if number == 20 else f"message-{number}- " + "words " * 60
-    rows.append(Message(conversation=conversation, parent=rows[-1] if rows else None, role=("user", "assistant")[number % 2],
-        content=text, created_at=timezone.now() + dt.timedelta(seconds=number - 300)))
+    role = ("user", "assistant")[number % 2]
+    rows.append(Message(conversation=conversation, parent=rows[-1] if rows else None, role=role, content=text,
+        created_at=timezone.now() + dt.timedelta(seconds=number - 300)))
 Message.objects.bulk_create(rows)
 conversation.head = rows[-1]
 conversation.save()
@@ -35,8 +36,9 @@ print(conversation.pk)
 
 
 @pytest.fixture(scope="module")
-def long_one(chat_site: Any) -> str:
-    return f"/c/{chat_site.shell(LONG)}/"
+def long_one(chat_site: Any) -> Iterator[str]:
+    yield f"/c/{chat_site.shell(LONG)}/"
+    chat_site.shell("from chat.models import ChatModel; ChatModel.objects.filter(name='second-model').delete()")
 
 
 def test_versions_are_gone_through_with_the_keyboard(browser: Browser, long_one: str, size: str) -> None:
