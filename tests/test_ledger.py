@@ -382,7 +382,7 @@ ROWS = st.lists(
             "completion_tokens": AMOUNTS,
         }
     ),
-    max_size=25,
+    max_size=12,
 )
 
 
@@ -411,7 +411,7 @@ def _reported(lines: list[reports.Line]) -> dict[str, tuple[int, ...]]:
 
 @pytest.mark.django_db
 @hypothesis_settings(
-    max_examples=400 if SOAK else 25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=400 if SOAK else 15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(rows=ROWS, removed=st.booleans(), harm=st.booleans())
 def test_roll_ups_equal_the_ledger(rows: list[dict[str, Any]], removed: bool, harm: bool) -> None:
