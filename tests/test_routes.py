@@ -28,6 +28,7 @@ OPEN = {
     "readyz",
     "metrics",
 }
+OF_A_PERSON = {"conversation_id", "message_id", "chat_id", "key_id"}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -82,13 +83,14 @@ def test_nobody_gets_in_without_logging_in(pattern: URLPattern, alices: dict[str
                 assert response.headers["Location"].startswith("/accounts/login/")
 
 
+PERSONAL = [pattern for pattern in patterns() if set(pattern.pattern.converters) & OF_A_PERSON]
+
+
 @pytest.mark.parametrize("staff", [False, True])
-@pytest.mark.parametrize("pattern", patterns(), ids=lambda item: str(item.name))
+@pytest.mark.parametrize("pattern", PERSONAL, ids=lambda item: str(item.name))
 def test_other_peoples_things_look_as_if_they_were_not_there(
     pattern: URLPattern, staff: bool, alices: dict[str, Any]
 ) -> None:
-    if not set(pattern.pattern.converters) & set(alices):
-        pytest.skip("nothing of a person in this address")
     unknown = {"conversation_id": uuid.uuid4(), "message_id": uuid.uuid4(), "chat_id": "nobodys-chat", "key_id": 0}
     client = Client()
     client.force_login(User.objects.create_user("bob", is_staff=staff))
