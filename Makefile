@@ -6,6 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
+JOBS ?= 2
 ARGS ?=
 
 .PHONY: run test check lock soak bench clean
@@ -33,7 +34,7 @@ run: $(VENV)/.run
 test: $(VENV)/.dev
 	@if [ -f tests/js/package-lock.json ] && command -v npm >/dev/null; then \
 		cd tests/js && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund; }; fi
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
