@@ -374,7 +374,7 @@ def test_health_names_what_is_wrong(boss: Client, settings: Any) -> None:
         ChatModel.objects.create(name="house-model")
         assert "No price is known for house-model" in texts()
         ModelPrice.objects.all().delete()
-        assert "limits by cost are off" in texts()
+        assert "cost limits bind nobody" in texts()
     Plan.objects.update(is_default=False)
     assert "No plan is the default" in texts()
     old = timezone.now() - 2 * ServerProcess.STALE_AFTER

@@ -20,11 +20,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from chat import errors, upstream
+from chat import errors, prices, upstream
 from chat.admin import words
 from chat.admin.pages import SEE_USAGE, ledger_url, needs, show
 from chat.limits import limiter
-from chat.models import ChatModel, Message, ModelPrice, Plan, ServerProcess, UsageRecord
+from chat.models import Message, Plan, ServerProcess, UsageRecord
 from chat.models.daily import BROKEN
 
 HOUR = dt.timedelta(hours=1)
@@ -241,20 +241,9 @@ def _about_processes(processes: Sequence[ProcessLine]) -> list[Notice]:
 def _about_prices() -> list[Notice]:
     if upstream.is_demo():
         return []
-    now = timezone.now()
     catalogue = reverse("admin:chat_chatmodel_changelist")
-    valid = ModelPrice.objects.filter(valid_from__lte=now)
-    if not valid.exists():
-        text = _("No model has a price: limits by cost are off.")
-        return [Notice(level="bad", text=text, url=catalogue, link=_("Set prices"))]
-    found = []
-    priced = Exists(valid.filter(model=OuterRef("pk")))
-    usable = ChatModel.objects.filter(enabled=True) | ChatModel.objects.filter(name=settings.CHAT_MODEL)
-    if unknown := list(usable.exclude(priced).values_list("name", flat=True)):
-        text = _("No price is known for %(models)s; the dearest known price is charged.")
-        found.append(
-            Notice(level="warn", text=text % {"models": ", ".join(unknown)}, url=catalogue, link=_("Set prices"))
-        )
+    found = [Notice(level="warn", text=sentence, url=catalogue, link=_("Set prices")) for sentence in prices.notices()]
+    now = timezone.now()
     unpriced = UsageRecord.objects.filter(created_at__gte=now - UNPRICED_SINCE, cost=None).count()
     if unpriced:
         text = ngettext(

@@ -8,14 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from django.http import HttpResponse
 
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-
-
-def cell(value: object) -> object:
-    """Text that a spreadsheet would take for a formula begins with an apostrophe; numbers stay numbers."""
-    if isinstance(value, str) and value.startswith(FORMULAS):
-        return "'" + value
-    return value
+from chat.rows import csv_cell
 
 
 def download(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> HttpResponse:
@@ -23,7 +16,7 @@ def download(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -
     writer = csv.writer(text)
     writer.writerow(head)
     for row in rows:
-        writer.writerow([cell(value) for value in row])
+        writer.writerow([csv_cell(value) for value in row])
     return HttpResponse(
         text.getvalue(),
         content_type="text/csv; charset=utf-8",

@@ -3,8 +3,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from chat.management.command import Command as BaseCommand
 from chat.models import User
 
 
