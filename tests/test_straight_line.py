@@ -10,7 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.test import RequestFactory
 
+from chat.models import Conversation, Message, User
+from chat.views import pages
 from tests.fakes import FakeUpstream, Gate, error, gated, reset_after, text, tokens
 from tests.site import Person, Site, ids_in
 
@@ -285,3 +288,18 @@ def test_ask_answers_in_the_terminal_through_the_same_door(make_site: Callable[.
     assert "tell me" in result.stdout
     assert site.shell(RECORDS).startswith("complete")
     assert "user" in site.manage("ask", "hello", "--user", "nobody", check=False).stderr
+
+
+@pytest.mark.django_db
+def test_an_answer_that_ended_while_its_page_was_made_leaves_no_stop_button() -> None:
+    alice = User.objects.create_user("alice")
+    conversation = Conversation.objects.create(user=alice)
+    question = Message.objects.create(conversation=conversation, role="user", content="hi")
+    answer = Message.objects.create(conversation=conversation, parent=question, role="assistant", status="pending")
+    conversation.head = answer
+    conversation.save()
+    request = RequestFactory().get("/")
+    request.user = alice
+    assert pages.chat_context(request, conversation)["running"] == answer
+    Message.objects.filter(pk=answer.pk).update(status="failed")
+    assert pages.chat_context(request, conversation)["running"] is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -64,12 +64,13 @@ def part_context(request: HttpRequest, conversation: Conversation | None, **wher
 def chat_context(request: HttpRequest, conversation: Conversation | None, **where: uuid.UUID | None) -> dict[str, Any]:
     """Everything `chat/page.html` and its fragments show; a constant number of queries."""
     user = cast("User", request.user)
-    allowances = allowance.of(user)
     head = conversation.head if conversation else None
+    part = part_context(request, conversation, **where)
+    allowances = allowance.of(user)
     return {
         **sidebar_context(request, conversation),
-        **part_context(request, conversation, **where),
-        "running": head if head and head.is_running else None,
+        **part,
+        "running": head if head and _is_running(head, part["articles"]) else None,
         "chosen_model": (conversation.model if conversation else "") or user.default_model or settings.CHAT_MODEL,
         "client_key": uuid.uuid4(),
         "prompt_limit": settings.CHAT_MAX_PROMPT_CHARS,
@@ -78,6 +79,13 @@ def chat_context(request: HttpRequest, conversation: Conversation | None, **wher
         "estimate": present.estimate(user, conversation, head, allowances),
         "starters": present.starters(demo=upstream.is_demo()) if conversation is None else (),
     }
+
+
+def _is_running(head: Message, articles: Iterable[present.Article]) -> bool:
+    """As its article says where it is shown: `head` was read earlier, and nothing takes back
+    the Stop button of an answer that has ended since."""
+    shown = next((article for article in articles if article.id == str(head.pk)), None)
+    return shown.running if shown else head.is_running
 
 
 @require_GET
