@@ -198,7 +198,7 @@ def test_a_fault_of_the_provider_ends_in_a_sentence_that_helps(
     assert wait_for_status(alice, chat, answer, "failed", "interrupted") == status
     page = alice.http.get(f"/c/{chat}/").text
     assert sentence in page
-    assert ("Retry" in page) == (sentence != "not set up correctly"), "asking again mends no key"
+    assert "Retry" in page
     assert len(site.shell(RECORDS).splitlines()) == 1
 
 

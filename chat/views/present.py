@@ -33,12 +33,8 @@ SENTENCES = {
 CONTINUABLE = (Status.TRUNCATED, Status.INTERRUPTED, Status.STOPPED)
 RETRYABLE = (Status.FAILED, Status.INTERRUPTED)
 # Asking once more would end the same way until somebody changed something.
-HOPELESS = (
-    errors.UpstreamMisconfigured.code,
-    errors.UpstreamQuota.code,
-    errors.UpstreamRejected.code,
-    errors.UpstreamTooLong.code,
-)
+HOPELESS = (errors.UpstreamRejected.code, errors.UpstreamTooLong.code)
+"""The same question would be refused again; what an administrator can mend may be asked again."""
 PROVIDERS_FAULTS = frozenset(kind.code for kind in errors.UpstreamError.__subclasses__()) | {errors.UpstreamError.code}
 
 
