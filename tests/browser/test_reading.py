@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Browser
-from tests.browser.page import answer, ask, box, button, question, send, told
+from tests.browser.page import RUNNING, answer, ask, box, button, question, send, told
 
 STUBBORN_CLIPBOARD = "() => { navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed')) }"
 
@@ -24,7 +24,7 @@ def gap(page: Any) -> float:
     [
         ("cut", "interrupted", "The connection to the model service broke off.", ["Retry", "Continue"]),
         ("503", "failed", "The model service is busy.", ["Retry"]),
-        ("401", "failed", "The service is not set up correctly. The administrator has been told.", []),
+        ("401", "failed", "The service is not set up correctly. The administrator has been told.", ["Retry"]),
         ("toolong", "failed", "This conversation is too long for the model. Start a new one.", []),
         ("filter", "filtered", "The model's content filter held this answer back.", []),
         ("length", "truncated", "The answer reached the length limit.", ["Continue"]),
@@ -83,6 +83,7 @@ def test_scrolling_follows_the_answer_until_the_reader_scrolls_up(browser: Brows
     page.wait_for_function("document.documentElement.scrollHeight - innerHeight - scrollY < 5 && scrollY > 1000")
     expect(jump).to_be_hidden()
     send(page, "/think")
+    expect(answer(page)).to_have_attribute("data-status", RUNNING)
     expect(answer(page).locator("table")).to_be_in_viewport()
     assert gap(page) < 200
     page.evaluate("scrollBy(0, -400)")

@@ -22,7 +22,7 @@ def test_a_message_is_answered_and_stays_after_a_reload(browser: Browser, size: 
         expect(answer(page)).to_have_attribute("data-status", "complete")
         expect(answer(page).locator("strong")).to_have_text("bold")
         expect(answer(page).locator("li")).to_have_count(2)
-        expect(answer(page).locator(".made")).to_contain_text(re.compile(r"GPT-4o mini.*\d+ tokens.*\d s"))
+        expect(answer(page).locator(".made")).to_contain_text(re.compile(r"Demo model.*\d+ tokens.*\d s"))
         expect(page.locator("#conversations a[aria-current=page]")).to_contain_text("/echo A")
         expect(box(page)).to_have_value("")
         page.reload()
