@@ -11,7 +11,7 @@ from django.core.cache import caches
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
-from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import CheckMessage, Error, Info, Tags, register
 from django.core.checks import Warning as CheckWarning
 from django_redis.cache import RedisCache
 
@@ -77,10 +77,10 @@ def check_limiter_deployment(app_configs: object, **kwargs: object) -> Sequence[
     name = alias()
     if isinstance(caches[name], LocMemCache) and not settings.DEBUG:
         return [
-            CheckWarning(
+            Info(
                 f"The limiter's cache {name!r} counts in this process only.",
                 hint="Serve with one process, or set REDIS_URL.",
-                id="chat.W004",
+                id="chat.I004",
             )
         ]
     if isinstance(caches[name], RedisCache | DjangoRedisCache):

@@ -403,4 +403,4 @@ def test_a_cache_that_cannot_hold_limits_is_named_at_start(settings, cache, foun
 
 def test_the_site_s_own_settings_pass_and_a_deployment_in_one_process_is_told(settings):
     assert check_ids(None) == set()
-    assert check_ids(None, include_deployment_checks=True) == {"chat.W004"}
+    assert check_ids(None, include_deployment_checks=True) == {"chat.I004"}
