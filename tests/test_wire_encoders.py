@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from chat import errors
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage
+from chat.limits.values import Rule
+from chat.limits.wording import Violation
 from chat.wire import PROTOCOLS, encoder_for
 from chat.wire.errors import body
 
@@ -274,7 +276,10 @@ def test_there_is_no_encoder_for_an_unknown_protocol():
         encoder_for("html5")
 
 
-LIMITED = errors.LimitExceeded("Too many messages.", retry_after=7, violations=("requests-per-minute",))
+RULE = Rule(name="requests_per_minute", kind="bucket", unit="request", limit=20, window=60, burst=20)
+LIMITED = errors.LimitExceeded(
+    "Too many messages.", retry_after=7, violations=[Violation(rule=RULE, wait=7, limit=20, used=20)]
+)
 
 
 @pytest.mark.parametrize("protocol", ["text", "data", "ui"])
@@ -297,7 +302,7 @@ def test_other_callers_are_refused_with_a_problem():
     assert content_type == "application/problem+json"
     assert problem["type"].endswith("#quota-exceeded")
     assert (problem["status"], problem["retry_after"]) == (429, 7)
-    assert problem["violated-policies"] == ["requests-per-minute"]
+    assert problem["violated-policies"] == ["requests_per_minute"]
     plain = json.loads(body("", errors.NotFound())[1])
     assert (plain["type"], plain["status"], plain["detail"]) == ("about:blank", 404, "Not found.")
     assert "retry_after" not in plain
