@@ -236,7 +236,7 @@ LOGGING = {
             "formatter": "line" if sys.stderr.isatty() else "json",
         }
     },
-    "root": {"handlers": ["console"], "level": "INFO"},
+    "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", "info", ("debug", "info", "warning")).upper()},
     "loggers": {
         "django": {"level": "INFO", "handlers": [], "propagate": True},
         "django.request": {"level": "ERROR"},

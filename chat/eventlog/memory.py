@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from uuid import UUID
 
+from chat import metrics
 from chat.eventlog.base import IDLE, INTERVAL, KEEP_AFTER_END, LogMissing, merged
 from chat.events import LogEvent, is_last
 
@@ -14,13 +15,13 @@ from chat.events import LogEvent, is_last
 class Log:
     """One log and those who wait for it. `lost` says that its end will never come this way."""
 
-    __slots__ = ("ended", "events", "flushed_at", "lost", "pending", "timer", "waiters")
+    __slots__ = ("ended", "events", "flushed_at", "lost", "pending", "since", "timer", "waiters")
 
     def __init__(self) -> None:
         self.events: list[LogEvent] = []
         self.pending: list[LogEvent] = []
         self.waiters: list[asyncio.Future[None]] = []
-        self.flushed_at = 0.0
+        self.flushed_at = self.since = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self.ended = False
         self.lost = False
@@ -28,9 +29,12 @@ class Log:
     def append(self, events: Sequence[LogEvent]) -> None:
         if self.ended:
             return
+        now = time.monotonic()
+        if not self.pending:
+            self.since = now
         self.pending.extend(events)
         self.ended = bool(events) and is_last(events[-1])
-        due = self.flushed_at + INTERVAL - time.monotonic()
+        due = self.flushed_at + INTERVAL - now
         if self.ended or due <= 0:
             self.flush()
         elif self.timer is None:
@@ -43,6 +47,7 @@ class Log:
         self.events.extend(merged(self.pending))
         self.pending.clear()
         self.flushed_at = time.monotonic()
+        metrics.log_lag.observe(self.flushed_at - self.since)
         self.wake()
 
     def wake(self) -> None:
