@@ -145,3 +145,4 @@ class Proxy:
             self._links.discard(link)
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
+        source.close()

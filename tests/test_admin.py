@@ -363,7 +363,9 @@ def test_recent_refusals_say_which_limit(addresses: dict[str, str], boss: Client
 # Health.
 
 
-def test_health_names_what_is_wrong(boss: Client, settings: Any) -> None:
+def test_health_names_what_is_wrong(boss: Client, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "recent_faults", list)
+
     def texts() -> str:
         return " ".join(str(notice.text) for notice in boss.get("/admin/chat/usagerecord/health/").context["notices"])
 
@@ -388,7 +390,8 @@ def test_health_names_what_is_wrong(boss: Client, settings: Any) -> None:
     assert "sk-canary" not in boss.get("/admin/chat/usagerecord/health/").content.decode()
 
 
-def test_health_counts_the_faults_of_the_last_hour(boss: Client) -> None:
+def test_health_counts_the_faults_of_the_last_hour(boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "recent_faults", list)  # those of other tests in this process
     for reason, times in (("upstream-busy", 3), ("restarted", 1)):
         for _ in range(times):
             book(None, status="failed", reason=reason)

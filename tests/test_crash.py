@@ -164,7 +164,7 @@ def test_two_processes_behave_as_one_site(
     seen: list[str] = []
     viewer = threading.Thread(target=lambda: seen.append(there.answer(answer, "html")))
     viewer.start()
-    time.sleep(0.5)
+    time.sleep(1.6)  # a checkpoint has the text
     kill(site, 0)
     viewer.join(25)
     assert seen

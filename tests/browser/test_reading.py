@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Browser
-from tests.browser.page import RUNNING, answer, ask, box, button, question, send, told
+from tests.browser.page import RUNNING, answer, ask, box, button, question, send, told, until
 
 STUBBORN_CLIPBOARD = "() => { navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed')) }"
 
@@ -80,7 +80,7 @@ def test_markdown_looks_the_same_when_the_answer_ends(browser: Browser) -> None:
 def test_scrolling_follows_the_answer_until_the_reader_scrolls_up(browser: Browser, size: str, showcase: str) -> None:
     page = browser.open(showcase, size=size)
     jump = button(page, "Jump to latest")
-    page.wait_for_function("document.documentElement.scrollHeight - innerHeight - scrollY < 5 && scrollY > 1000")
+    until(page, "document.documentElement.scrollHeight - innerHeight - scrollY < 5 && scrollY > 1000")
     expect(jump).to_be_hidden()
     send(page, "/think")
     expect(answer(page)).to_have_attribute("data-status", RUNNING)
@@ -110,7 +110,7 @@ def test_copy_gives_the_markdown_and_the_code(browser: Browser, secure: bool) ->
     expect(copy_code.locator("use")).to_have_attribute("href", "#i-check")
     assert page.evaluate("navigator.clipboard.readText()") == "print('<hi>')\n"
     question(page).get_by_role("button", name="Copy", exact=True).click()
-    page.wait_for_function("navigator.clipboard.readText().then((text) => text.startsWith('/echo A **bold**'))")
+    until(page, "navigator.clipboard.readText().then((text) => text.startsWith('/echo A **bold**'))")
 
 
 def test_reasoning_is_folded_and_stays_as_the_reader_left_it(browser: Browser) -> None:
@@ -170,7 +170,7 @@ def test_screen_readers_hear_start_and_end_but_not_each_word(browser: Browser) -
             .observe(document.querySelector("#status"), {childList: true}); }"""
     )
     ask(page, "/echo some words that are not read out one by one")
-    page.wait_for_function("heard.includes('The answer is finished.')")
+    until(page, "heard.includes('The answer is finished.')")
     heard = [text for text in page.evaluate("heard") if text]
     assert heard == ["The answer has started.", "The answer is finished."]
 
