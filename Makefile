@@ -9,7 +9,7 @@ PORT ?= 8000
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: run test check lock soak bench clean
+.PHONY: run test soak check lock clean
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed."; exit 1; }
@@ -35,6 +35,10 @@ test: $(VENV)/.dev
 	@if [ -f tests/js/package-lock.json ] && command -v npm >/dev/null; then \
 		cd tests/js && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund; }; fi
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+# The tests that draw at random, for as long as it takes.
+soak: $(VENV)/.dev
+	SOAK=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --timeout 7200 $(ARGS) $$(grep -l SOAK tests/*.py)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

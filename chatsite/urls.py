@@ -63,6 +63,7 @@ urlpatterns = [
     path("accounts/welcome/done/", auth.PasswordResetCompleteView.as_view(), name="password_reset_complete"),
     path("admin/login/", RedirectView.as_view(pattern_name="login", query_string=True), name="admin-login"),
     path("admin/", admin.site.urls),
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}chat/icon.svg"), name="favicon"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics_page, name="metrics"),

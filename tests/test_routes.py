@@ -24,6 +24,7 @@ OPEN = {
     "password_reset_confirm",
     "admin-login",
     "password_reset_complete",
+    "favicon",
     "healthz",
     "readyz",
     "metrics",

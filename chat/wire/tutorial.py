@@ -11,6 +11,7 @@ of how the text was cut, and works on an answer read back from the database.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import orjson
@@ -24,7 +25,7 @@ _LONGEST_HELD = 512
 _INSIDE_DONE = re.compile(r"(?<=\[DO)(?=NE\])")
 
 
-class _Tutorial:
+class _Tutorial(ABC):
     content_type = "text/event-stream; charset=utf-8"
     headers: dict[str, str] = {}
     # Without the blank line: once it has seen an id, httpx-sse takes one for an empty event.
@@ -54,8 +55,9 @@ class _Tutorial:
         self._skip -= len(skipped)
         return text
 
+    @abstractmethod
     def _text(self, text: str, final: bool = False) -> bytes:
-        raise NotImplementedError
+        """The events for a piece of text; with `final` nothing is held back."""
 
     def _end(self, event: Finished) -> bytes:
         return DONE
