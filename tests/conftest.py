@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
 
@@ -26,12 +28,16 @@ def require_service(reason: str) -> None:
     pytest.skip(reason)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.fixture(autouse=True)
+def seeded(request: pytest.FixtureRequest) -> None:
     """What migrations put into the tables is there for every test, also after one that emptied them."""
-    for item in items:
-        marker = item.get_closest_marker("django_db")
-        if marker and marker.kwargs.get("transaction"):
-            item.add_marker(pytest.mark.django_db(**{**marker.kwargs, "serialized_rollback": True}), append=False)
+    marker = request.node.get_closest_marker("django_db")
+    emptying = "transactional_db" in request.fixturenames or bool(marker and marker.kwargs.get("transaction"))
+    if not (marker or emptying or "db" in request.fixturenames):
+        return
+    request.getfixturevalue("transactional_db" if emptying else "db")
+    if not apps.get_model("chat", "Plan").objects.exists():
+        import_module("chat.migrations.0002_seed").seed(apps, None)
 
 
 @pytest.fixture(autouse=True)
