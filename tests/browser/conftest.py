@@ -162,7 +162,7 @@ class Browser:
         return self.logins[name]
 
     def _listen(self, message: Any) -> None:
-        expected = ("Failed to load resource", "WebSocket is closed before the connection is established")
+        expected = ("Failed to load resource", "WebSocket is closed before", "WebSocket connection to", "ws:error")
         if message.type in ("error", "warning") and not any(text in message.text for text in expected):
             self.complaints.append(message.text)
 
