@@ -52,15 +52,18 @@ def meet_at(gate) -> None:
     _gate = gate
 
 
-def admitted(url: str, subject: str, rules: Sequence[Rule], tries: int) -> list[int]:
-    """The server's times of the admissions this process got."""
+def admitted(url: str, subject: str, rules: Sequence[Rule], tries: int, lasting: int = 0) -> list[int]:
+    """The server's times of the admissions this process got, in so many tries and `lasting` milliseconds at least."""
     store, times = store_at(url), []
     _gate.wait()
-    for number in range(tries):
+    number, begun, now = 0, None, 0
+    while number < tries or now - begun < lasting:
         request = Request(lease_id=f"{os.getpid()}-{number}", tokens=1, min_tokens=1)
         decision = store.reserve(subject, rules, request, utc_edges, {rule.name: 0 for rule in rules})
+        number, now = number + 1, decision.now
+        begun = begun or now
         if decision.allowed:
-            times.append(decision.now)
+            times.append(now)
     return times
 
 
