@@ -14,7 +14,8 @@ from django.urls import get_resolver  # noqa: E402
 
 from chat.consumers import NoticesConsumer  # noqa: E402
 from chatsite.bodies import BodyLimit, limit_daphne  # noqa: E402
-from chatsite.serving import BreakOff, Drain, LeanHandler, Sockets  # noqa: E402
+from chatsite.lean import LeanHandler  # noqa: E402
+from chatsite.serving import BreakOff, Drain, Sockets  # noqa: E402
 
 # Imports every view now: the first request does not wait a second for it.
 _ = get_resolver().url_patterns

@@ -8,57 +8,17 @@ import contextlib
 import signal
 import threading
 from collections.abc import Coroutine
-from contextvars import Context, ContextVar
+from contextvars import Context
 from functools import partial
 from types import FrameType
 from typing import Any
 
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
-from django.core.handlers.asgi import ASGIHandler
-from django.db import DatabaseError, close_old_connections
+from django.db import DatabaseError
 from django.utils import autoreload
 
-from chat import runner, upstream
+from chat import runner, threads, upstream
 
 SERVICE_RESTART = 1012
-
-_request_tasks: ContextVar[set[asyncio.Task[Any]]] = ContextVar("request_tasks")
-
-
-def _note_task() -> None:
-    if task := asyncio.current_task():
-        _request_tasks.get().add(task)
-
-
-class LeanHandler(ASGIHandler):
-    """Gives a request's thread and database connection back before its body streams.
-
-    Django keeps both until the response is sent: an open stream would hold an OS
-    thread and a connection for minutes.
-    """
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        tasks: set[asyncio.Task[Any]] = set()
-        _request_tasks.set(tasks)
-        try:
-            await self.handle(scope, receive, send)
-        except asyncio.CancelledError:
-            # Django 5.2 leaves the two inner tasks of a cancelled request running.
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            raise
-
-    async def listen_for_disconnect(self, receive: Any) -> None:
-        _note_task()
-        await super().listen_for_disconnect(receive)
-
-    async def run_get_response(self, request: Any) -> Any:
-        _note_task()
-        async with ThreadSensitiveContext():
-            response = await super().run_get_response(request)
-            await sync_to_async(close_old_connections)()
-        return response
 
 
 class Sockets:
@@ -189,6 +149,7 @@ class Drain:
         if self._open:
             await asyncio.wait(self._open, timeout=2)
         await upstream.close()
+        await threads.close()
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         while True:

@@ -247,6 +247,6 @@ LOGGING = {
         "httpx2": {"level": "WARNING"},
         "openai": {"level": "WARNING"},
         "asyncio": {"level": "WARNING"},
-        "chatsite.request": {"level": "WARNING" if sys.stderr.isatty() else "INFO"},
+        "chatsite.request": {"level": "WARNING" if sys.stderr.isatty() else "NOTSET"},
     },
 }
