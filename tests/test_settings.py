@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 
 from chat import apikeys
-from chat.exchange import Ask, _system_prompt, pick_model
+from chat.asks import Ask, _system_prompt, pick_model
 from chat.models import ApiKey, ChatModel, Conversation, ConversationReading, Message, User
 from chat.models.usage import Outcome
 

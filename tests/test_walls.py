@@ -47,6 +47,7 @@ LEVELS: dict[str, int] = {
     "clientchats": 4,
     "recovery": 4,
     "runner": 4,
+    "asks": 5,
     "exchange": 5,
     "viewers": 5,
 }

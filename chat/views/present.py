@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat import errors, markdown, upstream
 from chat.allowance import Allowance
-from chat.exchange import TYPICAL_OUTPUT
+from chat.asks import TYPICAL_OUTPUT
 from chat.generation import Broken
 from chat.models import ChatModel, Conversation, Message, Status, User
 from chat.prompt import TURN_OVERHEAD
