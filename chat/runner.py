@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, transaction
 
-from chat import errors, notices, recovery
+from chat import errors, notices, pace, recovery
 from chat.eventlog import EventLog, event_log
 from chat.generation import Interrupted, Job, Run, generate
 from chat.limits import limiter
@@ -57,6 +57,7 @@ class Runner:
                 detached(self._tick_for_ever()),
                 detached(self._renew_for_ever()),
                 detached(notices.listen(self._notice)),
+                detached(pace.keep()),
             ]
 
     async def ready(self) -> uuid.UUID:

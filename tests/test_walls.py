@@ -14,6 +14,7 @@ LEVELS: dict[str, int] = {
     "events": 0,
     "threads": 0,
     "metrics": 0,
+    "pace": 0,
     "models": 1,
     "upstream": 1,
     "demo": 1,

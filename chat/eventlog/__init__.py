@@ -11,11 +11,11 @@ import weakref
 
 from django.conf import settings
 
-from chat.eventlog.base import IDLE, EventLog, LogMissing, merged
+from chat.eventlog.base import IDLE, INTERVAL, EventLog, LogMissing, merged
 from chat.eventlog.memory import MemoryEventLog
 from chat.eventlog.redis import RedisEventLog
 
-__all__ = ["IDLE", "EventLog", "LogMissing", "MemoryEventLog", "RedisEventLog", "event_log", "merged"]
+__all__ = ["IDLE", "INTERVAL", "EventLog", "LogMissing", "MemoryEventLog", "RedisEventLog", "event_log", "merged"]
 
 _LOGS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, EventLog] = weakref.WeakKeyDictionary()
 

@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
-from chat import allowance, errors, recovery, runner, viewers
+from chat import allowance, errors, pace, recovery, runner, viewers
 from chat.eventlog import LogMissing, event_log
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage, is_last
 from chat.generation import NotSaved
@@ -235,7 +235,7 @@ async def _html(request: HttpRequest, message: Message, shown: int | None) -> As
             last = events[-1] if events else last
             if last and is_last(last):
                 break
-            pause = painted + REPAINT - time.monotonic()
+            pause = painted + pace.stretched(REPAINT) - time.monotonic()
             if pause > 0:
                 await asyncio.sleep(pause)
             painted = time.monotonic()

@@ -1,0 +1,34 @@
+"""Frames grow rarer while a process is nearly out of time, and come as before once it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from chat import pace
+
+
+@pytest.fixture(autouse=True)
+def calm() -> Iterator[None]:
+    yield
+    for _ in range(100):
+        pace.adjust(0.0)
+
+
+def test_a_busy_process_sends_fewer_frames_up_to_a_limit() -> None:
+    seen = []
+    for _ in range(100):
+        pace.adjust(0.99)
+        seen.append(pace.stretched(1.0))
+    assert seen == sorted(seen)
+    assert 1.0 < seen[0] < seen[-1] == pace.SLOWEST
+
+
+def test_it_keeps_its_pace_between_busy_and_calm_and_recovers() -> None:
+    pace.adjust(0.99)
+    slower = pace.stretched(1.0)
+    pace.adjust((pace.BUSY + pace.CALM) / 2)
+    assert pace.stretched(1.0) == slower
+    pace.adjust(0.1)
+    assert pace.stretched(1.0) == 1.0
