@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from typing import Final, ParamSpec, TypeVar
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, ParamSpec, TypeVar
 
-from asgiref.sync import ThreadSensitiveContext, sync_to_async
-from django.db import close_old_connections, connections
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-KEPT: Final = 8
-"""Threads that wait for the next request, each with its connection. A rush gets more, for as long as it lasts."""
-
-_idle: list[ThreadPoolExecutor] = []
-_in_request: ContextVar[bool] = ContextVar("in_request", default=False)
+MOST: Final = 12
+"""Threads that requests share. Each keeps its database connection, so a process has one more of those at most."""
 
 
 async def in_database(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs `function` in the database thread.
+    """Runs `function`, a transaction or less, in a database thread.
 
-    Inside a request that is the request's thread; in a detached task or a streaming
-    body it is one thread shared by all, so that an open stream holds neither a thread
-    nor a connection. A task that is cancelled meanwhile ends when `function` has returned.
+    Inside a request that is one of `REQUESTS`; in a detached task or a streaming body
+    it is one thread shared by all. So an open stream holds neither a thread nor a
+    connection. A task that is cancelled meanwhile ends when `function` has returned.
     """
     cancelled = _cancelled()
-    call = function if _in_request.get() else _tidied(function)
-    result = await sync_to_async(call)(*args, **kwargs)
+    result = await sync_to_async(_tidied(function))(*args, **kwargs)
     if _cancelled() > cancelled:
         raise asyncio.CancelledError
     return result
@@ -47,36 +41,16 @@ def _tidied(function: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
-@asynccontextmanager
-async def request_thread() -> AsyncIterator[None]:
-    """All synchronous code inside runs in one thread, borrowed from those that earlier requests left.
+class DatabaseThreads(ThreadPoolExecutor):
+    """After each call its thread looks whether the connection it used is still good."""
 
-    A thread of its own for each request would cost its start, and a new database connection.
-    """
-    executor = _idle.pop() if _idle else ThreadPoolExecutor(max_workers=1, thread_name_prefix="request")
-    token = _in_request.set(True)
-    try:
-        async with ThreadSensitiveContext(executor=executor):
-            yield
-    finally:
-        _in_request.reset(token)
-        if len(_idle) < KEPT:
-            executor.submit(close_old_connections)
-            _idle.append(executor)
-        else:
-            _end(executor)
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return super().submit(_tidied(fn), *args, **kwargs)
 
 
-def _end(executor: ThreadPoolExecutor) -> None:
-    executor.submit(connections.close_all)
-    executor.shutdown(wait=False)
-
-
-async def close() -> None:
-    """Ends the threads that wait, and every connection."""
-    while _idle:
-        _end(_idle.pop())
-    await sync_to_async(connections.close_all)()
+# No call of a request counts on the thread of the one before: none leaves a transaction open.
+# A thread of its own for each request would cost its start, and a new connection to the database.
+REQUESTS: Final = DatabaseThreads(max_workers=MOST, thread_name_prefix="request")
 
 
 def let_go() -> None:

@@ -6,13 +6,14 @@ import asyncio
 from contextvars import ContextVar
 from typing import Any
 
+from asgiref.sync import ThreadSensitiveContext
 from django.conf import settings
 from django.core import signals
 from django.core.cache import close_caches
 from django.core.handlers.asgi import ASGIHandler
 from django.db import close_old_connections, reset_queries
 
-from chat import threads
+from chat.threads import REQUESTS
 from chatsite.on_loop import ON_LOOP
 
 _request_tasks: ContextVar[set[asyncio.Task[Any]]] = ContextVar("request_tasks")
@@ -66,5 +67,5 @@ class LeanHandler(ASGIHandler):
 
     async def run_get_response(self, request: Any) -> Any:
         _note_task()
-        async with threads.request_thread():
+        async with ThreadSensitiveContext(executor=REQUESTS):
             return await super().run_get_response(request)

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import DatabaseError
 from django.utils import autoreload
 
-from chat import runner, threads, upstream
+from chat import runner, upstream
 
 SERVICE_RESTART = 1012
 
@@ -149,7 +149,6 @@ class Drain:
         if self._open:
             await asyncio.wait(self._open, timeout=2)
         await upstream.close()
-        await threads.close()
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         while True:

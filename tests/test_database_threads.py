@@ -1,4 +1,4 @@
-"""Requests borrow the threads of earlier ones, each with its database connection; open streams have neither."""
+"""Requests share a few threads, each with its database connection; open streams have neither."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from chat.threads import KEPT
+from chat.threads import MOST
 from tests.fakes import FakeUpstream, Gate, gated
 from tests.services import POSTGRES, name_of
 from tests.site import Site, ids_in
@@ -39,12 +39,12 @@ def test_open_streams_hold_no_connection(make_site: Callable[..., Site], postgre
             opened.release()
             leave.wait(30)
 
-    watchers = [threading.Thread(target=watch) for _ in range(KEPT * 3)]
+    watchers = [threading.Thread(target=watch) for _ in range(MOST * 3)]
     for watcher in watchers:
         watcher.start()
     try:
         assert all(opened.acquire(timeout=30) for _ in watchers)
-        assert ask("SELECT count(*)", postgres) <= KEPT + SHARED
+        assert ask("SELECT count(*)", postgres) <= MOST + SHARED
         assert ask("SELECT count(*) FILTER (WHERE state <> 'idle')", postgres) == 0
     finally:
         leave.set()

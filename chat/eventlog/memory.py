@@ -9,7 +9,7 @@ from uuid import UUID
 
 from chat import metrics
 from chat.eventlog.base import IDLE, INTERVAL, KEEP_AFTER_END, LogMissing, merged
-from chat.events import LogEvent, is_last
+from chat.events import LogEvent, Started, is_last
 
 
 class Log:
@@ -27,13 +27,13 @@ class Log:
         self.lost = False
 
     def append(self, events: Sequence[LogEvent]) -> None:
-        if self.ended:
+        if self.ended or not events:
             return
         now = time.monotonic()
         if not self.pending:
             self.since = now
         self.pending.extend(events)
-        self.ended = bool(events) and is_last(events[-1])
+        self.ended = is_last(events[-1])
         due = self.flushed_at + INTERVAL - now
         if self.ended or due <= 0:
             self.flush()
@@ -44,10 +44,12 @@ class Log:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+        now = time.monotonic()
+        if not isinstance(self.pending[-1], Started):  # the first words come at once, however soon they follow it
+            self.flushed_at = now
         self.events.extend(merged(self.pending))
         self.pending.clear()
-        self.flushed_at = time.monotonic()
-        metrics.log_lag.observe(self.flushed_at - self.since)
+        metrics.log_lag.observe(now - self.since)
         self.wake()
 
     def wake(self) -> None:
