@@ -211,13 +211,15 @@ def _insert(prepared: Prepared, grant: Grant, process_id: uuid.UUID) -> Sent:
             finished_at=now,
         )
     cap = prepared.output_cap(grant)
+    prefix = ask.resume_of.content if ask.resume_of else ""
     answer = Message.objects.create(
         pk=prepared.answer_id,
         conversation=conversation,
         parent=parent,
         role=Message.Role.ASSISTANT,
         status=Status.PENDING,
-        content=ask.resume_of.content if ask.resume_of else "",
+        content=prefix,
+        prefix_length=len(prefix),
         model=prepared.model.name,
         client_key=ask.client_key,
         prompt_tokens=prepared.prompt.tokens,

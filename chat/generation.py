@@ -170,7 +170,7 @@ class Run:
         )
 
     def _estimate(self, status: str) -> Usage:
-        if status == Status.FAILED and not self.said:
+        if status in (Status.FAILED, Status.INTERRUPTED) and not self.said:
             return Usage(prompt_tokens=0, completion_tokens=0)
         return Usage(
             prompt_tokens=self.job.prompt_tokens,
@@ -238,7 +238,7 @@ async def _conclude(run: Run, log: EventLog, failure: errors.ChatError | None) -
     outcome, last = _ending(run, failure)
     saved = await _save(outcome)
     _measure(outcome)
-    refund = outcome.status == Status.FAILED and run.first_token is None
+    refund = failure is not None and run.first_token is None
     await _settle(run.job, outcome, refund)
     if not saved:
         last = Failed(status=outcome.status, code=NotSaved.code, message=str(NotSaved.sentence))
@@ -328,7 +328,7 @@ def abandoned(message: Message, price: ModelPrice | None) -> Outcome:
 
     Its usage is an estimate: the hold says what the prompt took at most.
     """
-    text = message.content + message.reasoning
+    said = message.content[message.prefix_length :] + message.reasoning
     status = Status.INTERRUPTED if message.content else Status.FAILED
     prompt = message.prompt_tokens or 0
     outcome = Outcome(
@@ -343,11 +343,11 @@ def abandoned(message: Message, price: ModelPrice | None) -> Outcome:
         reserved_tokens=message.reserved_tokens,
         reserved_cost=message.reserved_cost,
         first_token_at=message.first_token_at,
-        exact=not text,
+        exact=not said,
     )
-    if not text:
+    if not said:
         return outcome
-    completion = estimate_tokens(text)
+    completion = estimate_tokens(said)
     return replace(
         outcome,
         prompt_tokens=prompt,

@@ -127,7 +127,7 @@ def settle(outcome: Outcome) -> None:
             lease_id=str(outcome.message_id),
             tokens=outcome.prompt_tokens + outcome.completion_tokens,
             cost=outcome.cost or 0,
-            refund_request=not outcome.content and not outcome.reasoning,
+            refund_request=not outcome.completion_tokens,
         )
     except errors.LimiterDown:
         logger.warning("lease %s left to expire: the limiter is down", outcome.message_id)

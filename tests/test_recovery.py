@@ -75,3 +75,21 @@ def test_an_answer_is_closed_once_with_its_text_and_one_line_in_the_books(runnin
     assert (running.status, running.content, running.error_code) == ("interrupted", "half", "restarted")
     record = UsageRecord.objects.get()
     assert (record.status, record.exact) == ("interrupted", False)
+
+
+def test_an_abandoned_continuation_is_charged_only_for_what_it_added(running: Message) -> None:
+    earlier = "What an earlier answer had said already. " * 20
+    running.content, running.prefix_length, running.prompt_tokens = earlier + "And more.", len(earlier), 7
+    running.save()
+    assert recovery.recover(Message.objects.all(), Roll())
+    row = UsageRecord.objects.get()
+    assert (row.prompt_tokens, row.exact) == (7, False)
+    assert 0 < row.completion_tokens < 10
+
+
+def test_an_abandoned_continuation_that_added_nothing_costs_nothing(running: Message) -> None:
+    running.prefix_length, running.prompt_tokens = len(running.content), 7
+    running.save()
+    assert recovery.recover(Message.objects.all(), Roll())
+    row = UsageRecord.objects.get()
+    assert (row.prompt_tokens, row.completion_tokens, row.cost) == (0, 0, 0)

@@ -257,6 +257,8 @@ class Message(models.Model):
     reserved_cost = models.PositiveBigIntegerField(default=0)
     turns_left_out = models.PositiveIntegerField(default=0)
     output_cap = models.PositiveIntegerField(null=True, blank=True)
+    prefix_length = models.PositiveIntegerField(default=0)
+    """Characters at the start of the content that an earlier answer gave, which this one continues."""
     error_code = models.CharField(max_length=40, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
     stop_requested = models.BooleanField(default=False)
