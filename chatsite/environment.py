@@ -13,9 +13,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
 
-CONNECTION_AGE = 300
-"""Seconds that a thread keeps its database connection. Which threads there are: `chat.threads`."""
-
 
 def load_dotenv(path: Path) -> None:
     """`NAME=value` lines; the real environment wins. Quotes around a value are dropped."""
@@ -161,7 +158,7 @@ def database(name: str, folder: Path) -> dict[str, object]:
             "PASSWORD": unquote(parts.password or ""),
             "HOST": unquote(parts.hostname or "") or options.pop("host", ""),
             "PORT": str(parts.port or ""),
-            "CONN_MAX_AGE": CONNECTION_AGE,
+            "CONN_MAX_AGE": 300,
             "CONN_HEALTH_CHECKS": True,
             "OPTIONS": {"connect_timeout": 5, **{key: unquote(value) for key, value in options.items()}},
         }
@@ -197,7 +194,7 @@ def sqlite(path: Path) -> dict[str, object]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(path),
-        "CONN_MAX_AGE": CONNECTION_AGE,
+        "CONN_MAX_AGE": None,  # while one is open, a full disk cannot keep others from reading
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,

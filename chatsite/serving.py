@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import Coroutine
@@ -17,6 +18,9 @@ from django.db import DatabaseError
 from django.utils import autoreload
 
 from chat import runner, upstream
+from chat.views.streams import BrokenOff
+
+logger = logging.getLogger(__name__)
 
 SERVICE_RESTART = 1012
 
@@ -39,8 +43,8 @@ class Sockets:
 class BreakOff:
     """Ends the connection where a streaming body raised after its first byte.
 
-    daphne would leave the client waiting; a missing last chunk is how plain text
-    says that the answer is not whole. A request that is cancelled before its first
+    A missing last chunk is how plain text says that the answer is not whole; daphne would
+    leave the client waiting, and uvicorn write a traceback for each. A request that is cancelled before its first
     byte is told that the site restarts. `send` must be the server's own.
     """
 
@@ -61,13 +65,26 @@ class BreakOff:
             if not started:
                 await _say_restarting(scope, send)
             raise
-        except Exception:
-            # daphne passes functools.partial(server.handle_reply, protocol)
-            protocol = getattr(send, "args", (None,))[0]
-            channel = getattr(protocol, "channel", None)
-            if not started or channel is None:
+        except Exception as error:
+            if not started or not await _hang_up(receive, send):
                 raise
-            channel.loseConnection()
+            if not isinstance(error, BrokenOff):
+                logger.exception("a response broke in the middle")
+
+
+async def _hang_up(receive: Any, send: Any) -> bool:
+    """Ends the connection without a last chunk; False with a server that is not known here."""
+    protocol = getattr(send, "args", (None,))[0]  # daphne: functools.partial(server.handle_reply, protocol)
+    if channel := getattr(protocol, "channel", None):
+        channel.loseConnection()
+        return True
+    cycle = getattr(send, "__self__", None)  # uvicorn: a method of the request's cycle
+    if transport := getattr(cycle, "transport", None):
+        transport.close()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return True
+    return False
 
 
 class Drain:

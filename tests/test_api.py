@@ -178,6 +178,8 @@ def test_plain_text_that_was_cut_never_looks_complete(api: Api, server: str) -> 
         gate.open()
         with pytest.raises(httpx2.RemoteProtocolError):
             list(pieces)
+    time.sleep(0.2)
+    assert "Traceback" not in api.site.log
 
 
 def test_an_answer_that_comes_at_once_is_whole_or_refused(api: Api) -> None:
