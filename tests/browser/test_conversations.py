@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
+
+import httpx2
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Browser
-from tests.browser.page import ask, box, button
+from tests.browser.page import answer, ask, box, button
 
 
 def test_conversations_are_listed_by_day(browser: Browser) -> None:
@@ -66,3 +69,25 @@ def test_a_toast_goes_away(browser: Browser) -> None:
     expect(page.locator(".toast")).to_have_count(0)
     page.reload()
     expect(page.locator(".toast")).to_have_count(0)
+
+
+def test_a_chat_of_another_front_end_shows_up_and_grows_in_an_open_page(browser: Browser) -> None:
+    key = browser.site.shell(
+        "from chat import apikeys; from chat.models import User\n"
+        "print(apikeys.make(User.objects.get(username='erin'), 'test')[1])"
+    )
+
+    def post(words: str) -> None:
+        message = {"id": uuid.uuid4().hex, "role": "user", "parts": [{"type": "text", "text": f"/echo {words}"}]}
+        body = {"id": "made-by-a-client", "messages": [message], "trigger": "submit-message"}
+        url = f"{browser.site.url}/api/chat"
+        assert httpx2.post(url, json=body, headers={"Authorization": f"Bearer {key}"}).status_code == 200
+
+    page = browser.open("/", "erin")
+    post("from elsewhere")
+    page.get_by_role("navigation").get_by_role("link", name="/echo from elsewhere").click()
+    expect(answer(page)).to_contain_text("from elsewhere")
+    post("and again")
+    expect(page.get_by_role("article")).to_have_count(4)
+    expect(answer(page)).to_contain_text("and again")
+    expect(answer(page)).to_have_attribute("data-status", "complete")
