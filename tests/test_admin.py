@@ -15,6 +15,7 @@ from django.db import connection
 from django.template.loader import render_to_string
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import get_resolver, reverse
 from django.utils import timezone
 
 from chat import upstream
@@ -134,8 +135,6 @@ def addresses(ledger: UsageRecord, running: Message, chat: Conversation) -> dict
         "admin:chat_read": (chat.pk,),
         "admin:chat_stop": (running.pk,),
     }
-    from django.urls import reverse
-
     return {name: reverse(name, args=values.get(name, ())) for name in RIGHTS}
 
 
@@ -165,6 +164,45 @@ def test_a_page_opens_for_its_right_and_for_nobody_else(name: str, addresses: di
     expected = 302 if name in POSTED else 200
     assert ask(staff(*rights), name, address).status_code == expected
     assert ask(boss, name, address).status_code == expected
+
+
+def stock_pages() -> dict[str, str]:
+    """What Django itself makes of each registered model, with the right each page takes."""
+    rights = {"changelist": "view", "add": "add", "change": "view", "delete": "delete", "history": "view"}
+    return {
+        f"admin:{meta.app_label}_{meta.model_name}_{page}": f"{meta.app_label}.{right}_{meta.model_name}"
+        for meta in (model._meta for model in admin.site._registry)
+        for page, right in rights.items()
+    }
+
+
+def test_every_page_of_the_admin_is_one_whose_right_is_known() -> None:
+    names = {f"admin:{name}" for name in get_resolver().namespace_dict["admin"][1].reverse_dict if type(name) is str}
+    of_the_site = "index login logout password_change password_change_done autocomplete jsi18n view_on_site app_list"
+    known = {f"admin:{name}" for name in (*of_the_site.split(), "auth_user_password_change")}
+    assert names >= set(RIGHTS)
+    assert names - known - set(RIGHTS) - set(stock_pages()) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "right"), [item for item in stock_pages().items() if item[0].endswith(("_changelist", "_add"))]
+)
+def test_a_list_or_form_opens_for_its_right_and_for_nobody_else(name: str, right: str, boss: Client) -> None:
+    address = reverse(name)
+    person = Client()
+    person.force_login(User.objects.create_user("bob"))
+    assert [outsider.get(address).status_code for outsider in (Client(), person)] == [302, 302]
+    app, what = right.split(".")
+    lacking = Permission.objects.exclude(content_type__app_label=app, codename=what)
+    if what.startswith("view_"):  # who may change a thing may see it
+        lacking = lacking.exclude(content_type__app_label=app, codename=what.replace("view_", "change_"))
+    sam = User.objects.create_user("sam", is_staff=True)
+    sam.user_permissions.set(lacking)
+    without = Client()
+    without.force_login(sam)
+    assert without.get(address).status_code == 403
+    never = right in ("chat.add_usagerecord", "chat.add_conversationreading", "chat.add_apikey")
+    assert boss.get(address).status_code == (403 if never else 200)
 
 
 @pytest.mark.parametrize("name", [name for name in RIGHTS if name not in POSTED])
@@ -414,3 +452,26 @@ def test_health_says_that_the_cache_does_not_answer(boss: Client, monkeypatch: p
     assert (database.answers, cache.answers) == (True, False)
     assert "password" not in response.content.decode()
     assert health.summary()[0] == "bad"
+
+
+def test_who_wrote_in_the_admin_log_cannot_be_deleted_with_it(alice: User, boss: Client) -> None:
+    sam = User.objects.create_user("sam", is_staff=True)
+    LogEntry.objects.create(user=sam, object_repr="a plan", action_flag=2)
+    one = boss.post(reverse("admin:chat_user_delete", args=(sam.pk,)), {"post": "yes"})
+    many = {"action": "delete_selected", "_selected_action": [alice.pk, sam.pk], "post": "yes"}
+    both = boss.post(reverse("admin:chat_user_changelist"), many)
+    for refused in (one, both):
+        assert "sam wrote in the admin log" in refused.content.decode()
+    assert User.objects.filter(username__in=("alice", "sam")).count() == 2
+    assert LogEntry.objects.filter(user=sam).exists()
+
+
+def test_a_deleted_person_leaves_the_amounts_and_the_readings(alice: User, boss: Client, ledger: UsageRecord) -> None:
+    ConversationReading.objects.create(
+        conversation_id=ledger.conversation_id, owner=alice, reader_name="boss", reason="x"
+    )
+    assert boss.post(reverse("admin:chat_user_delete", args=(alice.pk,)), {"post": "yes"}).status_code == 302
+    assert not User.objects.filter(username="alice").exists()
+    assert [(row.user_id, row.cost) for row in UsageRecord.objects.all()] == [(None, 1_500_000)]
+    assert [(row.user_id, row.cost) for row in DailyUsage.objects.all()] == [(None, 1_500_000)]
+    assert ConversationReading.objects.get().owner_id is None

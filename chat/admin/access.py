@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +30,18 @@ class PersonAdmin(UserAdmin):
             path("<int:user_id>/limits/reset/", view(allowance.reset), name="chat_user_limits_reset"),
             *super().get_urls(),
         ]
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
+        """Those who acted in the admin cannot be deleted here: the admin log would lose their lines with them."""
+        found, counts, missing_rights, protected = super().get_deleted_objects(objs, request)
+        acted = Exists(LogEntry.objects.filter(user=OuterRef("pk")))
+        keepers = User.objects.filter(acted, pk__in=[person.pk for person in objs]).order_by("username")
+        kept = [
+            _("%(name)s wrote in the admin log; take away “active” instead, or use “manage.py erase”.")
+            % {"name": person.get_username()}
+            for person in keepers
+        ]
+        return found, counts, missing_rights, [*protected, *kept]
 
     @admin.action(description=_("Make a one-time link to set a password"), permissions=("change",))
     def invite(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
