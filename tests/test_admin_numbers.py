@@ -128,6 +128,21 @@ def test_every_line_of_the_sheet_is_the_sum_of_its_rows(by: str, boss: Client, r
         }
 
 
+def test_each_person_sees_of_themselves_what_the_admin_sees(boss: Client, rows: list[Row]) -> None:
+    for days in (7, 30, 90):
+        sheet = boss.get(f"{DASHBOARD}?days={days}&by=user&format=csv").content.decode()
+        lines = {line["user"].removeprefix("'"): line for line in csv.DictReader(io.StringIO(sheet))}
+        seen = [person for person in User.objects.exclude(username="boss") if person.get_username() in lines]
+        assert seen
+        for person in seen:
+            line, own = lines[person.get_username()], Client()
+            own.force_login(person)
+            total = own.get("/usage/", {"days": days}).context["total"]
+            assert f"{total.cost / 1_000_000:.6f}" == line["cost_usd"]
+            names = ("requests", "prompt_tokens", "completion_tokens", "failed", "stopped", "unpriced")
+            assert {name: str(getattr(total, name)) for name in names} == {name: line[name] for name in names}
+
+
 def test_the_tiles_and_the_last_line_are_the_whole(boss: Client, rows: list[Row]) -> None:
     context = boss.get(f"{DASHBOARD}?days=30").context
     chosen = [row for row in rows if row["day"] >= span_of(30)[0]]
