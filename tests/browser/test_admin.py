@@ -19,7 +19,7 @@ ROWS = """
 import datetime as dt, random, uuid
 from django.contrib.auth.models import Group
 from django.utils import timezone
-from chat.models import DailyUsage, UsageRecord, User
+from chat.models import Conversation, DailyUsage, Message, UsageRecord, User
 from chat.models.usage import site_day
 rng = random.Random(5)
 alice = User.objects.get(username="alice")
@@ -36,7 +36,11 @@ for number in range(300):
     )
     UsageRecord.objects.bulk_create([record])
     DailyUsage.objects.add(record)
-print(alice.pk)
+chat = Conversation.objects.create(user=alice)
+asked = Message.objects.create(conversation=chat, role="user", content="What is a ledger? " * 30)
+chat.head = Message.objects.create(conversation=chat, parent=asked, role="assistant", content="x" * 300)
+chat.save()
+print(alice.pk, chat.pk)
 """
 SCREENS: dict[str, dict[str, Any]] = {
     "wall": {"viewport": {"width": 1920, "height": 1080}},
@@ -48,11 +52,12 @@ SCREENS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def used(chat_site: Site) -> str:
-    """The site with some weeks of use; returns alice's number."""
+    """The site with some weeks of use; returns alice's number and the id of a conversation of hers."""
     return chat_site.shell(ROWS)
 
 
-def pages(alice: str) -> list[str]:
+def pages(used: str) -> list[str]:
+    alice = used.split()[0]
     return [
         "/admin/",
         DASHBOARD,
@@ -79,6 +84,23 @@ def test_no_page_is_wider_than_its_screen_or_breaks_a_rule(
         if screen in ("laptop", "phone"):
             assert violations(page) == [], path
     assert browser.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", ["laptop", "phone"])
+def test_an_admin_reads_a_conversation_after_giving_a_reason(
+    browser: Browser, used: str, screen: str, scheme: str, violations: Violations
+) -> None:
+    address = f"/admin/chat/conversationreading/read/{used.split()[1]}/"
+    page = browser.open(address, "sam", color_scheme=scheme, **SCREENS[screen])
+    expect(page.get_by_text("What is a ledger?")).to_have_count(0)
+    page.get_by_label("Reason").fill("A complaint about this answer, ticket 17.")
+    page.locator("form", has=page.get_by_label("Reason")).get_by_role("button").click()
+    expect(page.get_by_text("What is a ledger?")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert browser.complaints == []
+    assert violations(page) == []
+    browser.complaints.clear()  # axe puts inline styles on what it measures here
 
 
 def test_the_charts_are_drawn_and_say_their_numbers(browser: Browser, used: str) -> None:
