@@ -1,0 +1,212 @@
+"""What relaying a token costs: this site beside a Next.js app, in turns. `make bench` runs it all.
+
+The server has a core of its own; the model and the readers share the other. Every stream is
+checked token by token. See benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from benchmarks.relay.candidates import Server, build_peers, chatsite, free_port, has_peers, next_js
+from benchmarks.relay.client import Protocol, Stream, read
+
+RATE = 50
+SECONDS = 10
+RAMP = 0.02
+"""Seconds from one person's question to the next one's."""
+FLOOD_TOKENS = 2000
+
+CANDIDATES: dict[str, tuple[str, Protocol]] = {
+    "chatsite text": ("chatsite", "text"),
+    "chatsite ui": ("chatsite", "ui"),
+    "chatsite html": ("chatsite", "html"),
+    "next route": ("next", "sse"),
+    "next ai-sdk": ("next", "ui"),
+}
+WORKLOADS = {
+    "flood50": (50, f"flood:{FLOOD_TOKENS}", FLOOD_TOKENS),
+    **{f"paced{count}": (count, f"paced:{RATE}:{RATE * SECONDS}", RATE * SECONDS) for count in (50, 200, 500)},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """CPU in microseconds a token; latencies and the first token in milliseconds."""
+
+    cpu: float
+    rate: float
+    first: float
+    p50: float
+    p99: float
+
+
+def warm(server: Server, protocol: Protocol) -> None:
+    asyncio.run(_all(server, protocol, "flood:20", 3))
+
+
+def measure(server: Server, protocol: Protocol, workload: str) -> Row:
+    count, question, tokens = WORKLOADS[workload]
+    before, began = server.cpu(), time.monotonic()
+    streams = asyncio.run(_all(server, protocol, question, count))
+    cpu, took = server.cpu() - before, time.monotonic() - began
+    heard = [stream.tokens() for stream in streams]
+    for stream, each in zip(streams, heard, strict=True):
+        assert stream.whole, "a stream was cut off"
+        assert len(each) == tokens, f"{len(each)} of {tokens} tokens"
+    all_asked = max(stream.asked for stream in streams)
+    late = sorted(came - sent for each in heard for sent, came in each if sent > all_asked + 1) or [0.0]
+    return Row(
+        cpu=1e6 * cpu / (count * tokens),
+        rate=count * tokens / took if question.startswith("flood") else count * tokens / cpu,
+        first=1e3 * statistics.median(each[0][1] - stream.asked for stream, each in zip(streams, heard, strict=True)),
+        p50=1e3 * late[len(late) // 2],
+        p99=1e3 * late[int(len(late) * 0.99)],
+    )
+
+
+async def _all(server: Server, protocol: Protocol, question: str, count: int) -> list[Stream]:
+    async def one(number: int) -> Stream:
+        await asyncio.sleep(number * RAMP)
+        person = server.people[number] if server.people else None
+        return await read(server.url(protocol), protocol, question, person)
+
+    return await asyncio.gather(*(one(number) for number in range(count)))
+
+
+def idle(server: Server, protocol: Protocol, count: int) -> str:
+    """What an open stream holds while the model is silent; then all readers leave."""
+
+    async def hold() -> str:
+        resident, threads, connections = server.resident(), server.threads(), server.connections()
+
+        async def one(number: int) -> None:
+            await asyncio.sleep(number * RAMP)
+            person = server.people[number] if server.people else None
+            await read(server.url(protocol), protocol, "idle", person, leaving=count * RAMP * 1.2 + 6 - number * RAMP)
+
+        tasks = [asyncio.create_task(one(number)) for number in range(count)]
+        await asyncio.sleep(count * RAMP * 1.2 + 4)
+        each = (server.resident() - resident) / count / 1024
+        said = (
+            f"{each:.0f} KiB a stream; threads {threads} before, {server.threads()} with {count} streams; "
+            f"database handles {connections} before, {server.connections()} then"
+        )
+        await asyncio.gather(*tasks)
+        return said
+
+    return asyncio.run(hold())
+
+
+def leaving(server: Server, protocol: Protocol, count: int, upstream_port: int) -> str:
+    """Readers leave at random; how long until the last connection to the model is closed."""
+
+    async def leave() -> float:
+        async def one(number: int) -> None:
+            await read(
+                server.url(protocol), protocol, f"paced:{RATE}:3000", server.people[number], random.uniform(1, 4)
+            )
+
+        await asyncio.gather(*(one(number) for number in range(count)))
+        began = time.monotonic()
+        while _established(upstream_port) and time.monotonic() - began < 30:
+            await asyncio.sleep(0.02)
+        return time.monotonic() - began
+
+    return f"{asyncio.run(leave()):.2f} s after the last of {count} readers left, no answer runs"
+
+
+def _established(port: int) -> int:
+    listing = subprocess.run(["ss", "-Htn", "state", "established", f"dport = :{port}"], capture_output=True, text=True)
+    return len(listing.stdout.splitlines())
+
+
+@contextmanager
+def upstream(core: str) -> Iterator[int]:
+    port = free_port()
+    command = ["taskset", "-c", core, sys.executable, "-m", "benchmarks.relay.upstream", str(port), str(RATE)]
+    process = subprocess.Popen(command)
+    try:
+        time.sleep(1)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def median(rows: list[Row], of: Callable[[Row], float]) -> float:
+    return statistics.median(of(row) for row in rows)
+
+
+def table(workload: str, results: dict[str, list[Row]]) -> None:
+    print(f"\n{workload}: {next(len(rows) for rows in results.values())} runs each, medians")
+    print("| candidate | CPU µs/token | tokens/s a core | first token ms | p50 ms | p99 ms | × route | × ai-sdk |")
+    print("|---|---|---|---|---|---|---|---|")
+    costs = {name: median(rows, lambda row: row.cpu) for name, rows in results.items()}
+    for name, rows in results.items():
+        ratios = [f"{costs[name] / costs[peer]:.2f}" if peer in costs else "" for peer in ("next route", "next ai-sdk")]
+        cells = [f"{costs[name]:.1f}", f"{1e6 / costs[name]:,.0f}"]
+        cells += [f"{median(rows, of):.0f}" for of in (lambda r: r.first, lambda r: r.p50, lambda r: r.p99)]
+        print(f"| {name} | {' | '.join([*cells, *ratios])} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--workloads", default=",".join((*WORKLOADS, "idle", "leaving")))
+    parser.add_argument("--candidates", default=",".join(CANDIDATES))
+    parser.add_argument("--server", choices=("uvicorn", "daphne"), default="uvicorn")
+    options = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    served, rest = str(cores[0]), str(cores[-1])
+    os.sched_setaffinity(0, {cores[-1]})
+    names = [name for name in options.candidates.split(",") if has_peers() or not name.startswith("next")]
+    if any(name.startswith("next") for name in names):
+        build_peers()
+    with upstream(rest) as port:
+        url = f"http://127.0.0.1:{port}/v1"
+
+        @contextmanager
+        def serving(kind: str, people: int) -> Iterator[Server]:
+            with chatsite(url, people, served, options.server) if kind == "chatsite" else next_js(url, served) as it:
+                yield it
+
+        for workload in options.workloads.split(","):
+            if workload in WORKLOADS:
+                results: dict[str, list[Row]] = {name: [] for name in names if _can(name, workload)}
+                for _ in range(options.runs):
+                    for name, rows in results.items():
+                        kind, protocol = CANDIDATES[name]
+                        with serving(kind, WORKLOADS[workload][0]) as server:
+                            warm(server, protocol)
+                            rows.append(measure(server, protocol, workload))
+                table(workload, results)
+                continue
+            print(f"\n{workload}")
+            for name in names:
+                kind, protocol = CANDIDATES[name]
+                with serving(kind, 1000) as server:
+                    warm(server, protocol)
+                    if workload == "idle":
+                        print(f"{name}: {idle(server, protocol, 1000)}", flush=True)
+                    elif kind == "chatsite" and protocol != "html":
+                        print(f"{name}: {leaving(server, protocol, 100, port)}", flush=True)
+
+
+def _can(name: str, workload: str) -> bool:
+    """500 streams are more than the peers' one core relays."""
+    return workload != "paced500" or name.startswith("chatsite")
+
+
+if __name__ == "__main__":
+    main()
