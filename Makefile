@@ -1,6 +1,6 @@
 # Two commands need nothing but Python 3.11 or newer, make and the package index:
 #   make run    set up and serve on http://127.0.0.1:8000 (PORT=9000 changes it)
-#   make test   set up and run all tests
+#   make test   set up and run all tests (PYTHON=python3.13 VENV=.venv-3.13: with another Python, and its Django)
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
@@ -9,7 +9,7 @@ PORT ?= 8000
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: run test soak check lock clean
+.PHONY: run test newest soak check lock clean
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed."; exit 1; }
@@ -35,6 +35,12 @@ test: $(VENV)/.dev
 	@if [ -f tests/js/package-lock.json ] && command -v npm >/dev/null; then \
 		cd tests/js && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund; }; fi
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+# What another Python, and the Django it gets, would break first: the commands, the books, the pages, the API.
+newest:
+	@for p in python3.13 ~/.pyenv/versions/3.13*/bin/python3.13; do $$p -c "" 2>/dev/null || continue; \
+		exec $(MAKE) test PYTHON="$$p" VENV=.venv-newest \
+		ARGS="tests/test_commands.py tests/test_ledger.py tests/test_admin.py tests/test_api.py tests/test_recovery.py"; done
 
 # The tests that draw at random, for as long as it takes.
 soak: $(VENV)/.dev

@@ -2,8 +2,8 @@
 
     python benchmarks/servers.py [READERS] [KILOBYTES]
 
-READERS connections (at most 32: a person has no more viewers) ask for one long answer
-and read nothing; the growth of the server's memory is what it buffers for them.
+READERS connections of as many people as that takes (a person has at most 32 viewers) ask
+for long answers and read nothing; the growth of the server's memory is what it buffers for them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import httpx2
 
 from tests.fakes import FakeUpstream, Gate, gated, reset_after, text
 from tests.site import Person, Site, ids_in
+
+VIEWERS = 32
 
 
 def resident(site: Site) -> float:
@@ -40,16 +42,23 @@ def open_slow(site: Site, person: Person, answer: str) -> socket.socket:
 
 
 def slow_readers(site: Site, upstream: FakeUpstream, count: int, kilobytes: int) -> str:
-    alice = site.person("alice")
-    upstream.enqueue(text(*["x" * 1023 + " "] * kilobytes))
-    answer = ids_in(alice.send("go"))[1]
-    alice.answer(answer)
+    seats = [min(VIEWERS, count - start) for start in range(0, count, VIEWERS)]
+    people = [site.person(f"reader{number}") for number in range(len(seats))]
+    answers = []
+    for person in people:
+        upstream.enqueue(text(*["x" * 1023 + " "] * kilobytes))
+        answers.append(ids_in(person.send("go"))[1])
+        person.answer(answers[-1])
     before = resident(site)
-    readers = [open_slow(site, alice, answer) for _ in range(count)]
+    readers = [
+        open_slow(site, person, answer)
+        for person, answer, places in zip(people, answers, seats, strict=True)
+        for _ in range(places)
+    ]
     time.sleep(4)
     grown = resident(site) - before
     begun = time.monotonic()
-    alice.http.get("/healthz")
+    people[0].http.get("/healthz")
     wait = (time.monotonic() - begun) * 1000
     for reader in readers:
         reader.close()
@@ -91,13 +100,13 @@ def main(count: int, kilobytes: int) -> None:
         with tempfile.TemporaryDirectory() as folder, FakeUpstream() as upstream:
             site = Site(Path(folder), OPENAI_BASE_URL=upstream.url, OPENAI_API_KEY="sk-test")
             site.manage("migrate", "--verbosity", "0")
-            site.add_people("alice")
+            site.add_people("alice", *(f"reader{number}" for number in range(-(-count // VIEWERS))))
             site.start(server)
-            print(server, "·", slow_readers(site, upstream, min(count, 32), kilobytes), flush=True)
+            print(server, "·", slow_readers(site, upstream, count, kilobytes), flush=True)
             print(server, "·", break_off(site, upstream), flush=True)
             print(server, "·", sigterm(site, upstream), flush=True)
             site.stop()
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in (sys.argv[1:] + ["32", "2000"][len(sys.argv) - 1 :])[:2]))
+    main(*(int(argument) for argument in (sys.argv[1:] + ["100", "2000"][len(sys.argv) - 1 :])[:2]))

@@ -87,6 +87,7 @@ def _both(day: dt.date) -> tuple[dict[Key, Amounts], dict[Key, Amounts]]:
     rolled_up = DailyUsage.objects.filter(day=day).order_by().values("user_id", "model")
     kept = {f"sum_{name}": Sum(name, default=0) for name in FROM_LEDGER}
     query = ledger.annotate(side=Value(0), **_counted()).union(rolled_up.annotate(side=Value(1), **kept), all=True)
+    query = query.order_by()  # Django 6.1 would order both sides together by the ledger's own order
     sides: tuple[dict[Key, Amounts], dict[Key, Amounts]] = ({}, {})
     row: Any
     for row in query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import os
@@ -15,13 +16,14 @@ from django.utils import timezone
 from chat import errors
 from chat.generation import abandoned, price_at
 from chat.limits import limiter
-from chat.models import Message, ServerProcess
+from chat.models import Message, ServerProcess, Status, UsageRecord
 from chat.models.conversation import MessageQuerySet
 from chat.models.usage import Outcome
 
 logger = logging.getLogger(__name__)
 
 SECOND_LOOK = 8.0
+NEAR_DEATH = dt.timedelta(seconds=20)
 FORGET_AFTER = 10 * ServerProcess.STALE_AFTER
 
 _OURS: set[uuid.UUID] = set()
@@ -64,6 +66,7 @@ class Roll:
 
     def __init__(self, second_look: float = SECOND_LOOK) -> None:
         self.second_look = second_look
+        self.settled: set[uuid.UUID] = set()
         self._suspects: dict[uuid.UUID, tuple[dt.datetime, float]] = {}
 
     @property
@@ -118,6 +121,31 @@ def recover(messages: MessageQuerySet, roll: Roll, lost: Collection[uuid.UUID] =
             closed.append(outcome)
             settle(outcome)
     return closed
+
+
+def settle_for_the_dead(roll: Roll) -> None:
+    """Settles what dead processes booked last: one may have died between its ledger row and this.
+
+    Where a lease was settled, nothing happens.
+    """
+    for process in ServerProcess.objects.exclude(pk__in=roll.settled):
+        if not roll.is_dead(process):
+            continue
+        last = (process.heartbeat_at - NEAR_DEATH, process.heartbeat_at + NEAR_DEATH)
+        for record in UsageRecord.objects.filter(created_at__range=last, user__isnull=False):
+            _settle_record(record)
+        roll.settled.add(process.pk)
+
+
+def _settle_record(record: UsageRecord) -> None:
+    with contextlib.suppress(errors.LimiterDown):
+        limiter.settle_sync(
+            f"user:{record.user_id}",
+            lease_id=str(record.message_id),
+            tokens=record.prompt_tokens + record.completion_tokens,
+            cost=record.cost or 0,
+            refund_request=record.status == Status.FAILED and record.first_token_ms is None,
+        )
 
 
 def settle(outcome: Outcome) -> None:

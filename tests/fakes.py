@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import repeat
 from socket import SO_LINGER, SOL_SOCKET
@@ -53,9 +53,9 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Pace:
-    """Sends one piece after the other, one each `interval` seconds."""
+    """Sends one piece after the other, one each `interval` seconds; a generator makes each when it is due."""
 
-    pieces: Sequence[bytes]
+    pieces: Iterable[bytes]
     interval: float
 
 

@@ -5,23 +5,25 @@ from __future__ import annotations
 import os
 import random
 import signal
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from tests.fakes import FakeUpstream, Gate, gated, tokens
+from tests.fakes import FakeUpstream, Gate, Pace, Script, chunk, echo, gated, tokens
 from tests.services import RedisServer
 from tests.site import Person, Site, ids_in
 from tests.test_straight_line import status_of, wait_for_status
 
 CRASHES = 300 if os.environ.get("SOAK") == "1" else 20
-AT_ONCE = 4
+AT_ONCE = 2
 INTERVAL = 0.02
 WORDS = 400
-WHOLE = "".join(f"word{n} " for n in range(WORDS))
+BUSY = 1.0  # what a machine that does much else may be late
 LEDGER = (
     "from collections import Counter\n"
     "from chat.models import UsageRecord\n"
@@ -53,6 +55,11 @@ def send_some(person: Person, count: int) -> list[tuple[str, str, float]]:
     return sent
 
 
+def telling_the_time(_request: dict[str, Any]) -> Script:
+    """Words that say when they were sent, by the clock that also times the kill."""
+    return Script([Pace((chunk(f"{time.monotonic():.3f} ") for _ in range(WORDS)), INTERVAL)])
+
+
 @pytest.mark.timeout(1800)
 def test_a_server_killed_at_any_moment_loses_a_second_of_text_and_nothing_else(
     make_site: Callable[..., Site], upstream: FakeUpstream
@@ -60,15 +67,17 @@ def test_a_server_killed_at_any_moment_loses_a_second_of_text_and_nothing_else(
     site = make_site()
     site.shell("from chat.models import Plan; Plan.objects.update(requests_per_minute=None, concurrent_answers=None)")
     site.start()
-    upstream.always(tokens(WORDS, interval=INTERVAL))
     alice = site.person("alice")
     answers: list[str] = []
-    for _ in range(CRASHES // AT_ONCE):
+    lost: list[float] = []
+    for _ in range(CRASHES):
+        upstream.default = telling_the_time
         sent = send_some(alice, AT_ONCE)
-        time.sleep(random.uniform(0, 2.5))
+        time.sleep(random.uniform(0, 1.5))
         killed = time.monotonic()
         kill(site)
         move(alice, site.start())
+        upstream.default = echo
         for chat, answer, since in sent:
             text = alice.http.get(f"/m/{answer}/stream/?protocol=ui").text
             assert "The answer so far is saved." in text
@@ -78,18 +87,18 @@ def test_a_server_killed_at_any_moment_loses_a_second_of_text_and_nothing_else(
             assert "The answer so far is saved." in page
             assert ("Continue" in page) == (status == "interrupted")
             assert "Retry" in page
-            kept = page_text(page, answer)
-            assert WHOLE.startswith(kept)
-            must_have = int((killed - since - 3.0) / INTERVAL)
-            assert len(kept.split()) >= min(must_have, WORDS) - 1
+            said = [float(word) for word in page_text(page, answer).split()]
+            assert said == sorted(said)
+            lost.append(killed - max(said, default=since))
             answers.append(answer)
-        upstream.always(tokens(3))
         assert alice.send("and now?", sent[0][0]).status_code == 200, "the conversation is free at once"
-        upstream.always(tokens(WORDS, interval=INTERVAL))
     alice.answer(ids_in(alice.send("last"))[1])
     rows, most, exact = site.shell(LEDGER).split()
     assert int(rows) >= len(answers)
     assert (most, exact) == ("1", "0")
+    print("seconds of text lost:", *(f"{seconds:.2f}" for seconds in sorted(lost)))
+    assert statistics.median(lost) < 1
+    assert max(lost) < 1 + BUSY
 
 
 def page_text(page: str, answer: str) -> str:

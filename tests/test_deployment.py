@@ -8,9 +8,12 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx2
@@ -216,8 +219,12 @@ def test_limits_are_one_for_all_processes(deployment: tuple[Site, Nginx]) -> Non
             "gzip off",
         ),
         ({"proxy_set_header X-Forwarded-Proto $scheme;": ""}, "redirects"),
+        (
+            {"proxy_set_header Host $http_host;": "proxy_set_header Host $host;"},
+            "CSRF_TRUSTED_ORIGINS=https://127.0.0.1:",
+        ),
     ],
-    ids=["as shipped", "buffering", "gzip", "https unknown"],
+    ids=["as shipped", "buffering", "gzip", "https unknown", "origin unknown"],
 )
 def test_the_stream_doctor_names_what_is_wrong(
     make_site: Callable[..., Site], tmp_path: Path, changes: dict[str, str], wrong: str
@@ -257,6 +264,62 @@ def test_the_stream_doctor_finds_processes_that_do_not_know_each_other(
         nginx.stop()
     assert result.returncode == 1
     assert "REDIS_URL" in result.stdout
+
+
+WSGI = """
+import os, sys
+from wsgiref.simple_server import make_server
+os.environ["DJANGO_SETTINGS_MODULE"] = "chatsite.settings"
+from django.core.wsgi import get_wsgi_application
+make_server("127.0.0.1", int(sys.argv[1]), get_wsgi_application()).serve_forever()
+"""
+
+
+def test_the_stream_doctor_knows_a_site_under_wsgi(make_site: Callable[..., Site]) -> None:
+    site = make_site()
+    site.port = free_port()
+    with (site.folder / "server.log").open("ab") as log:
+        command = [sys.executable, "-c", WSGI, str(site.port)]
+        process = subprocess.Popen(command, cwd=ROOT, env=site.env, stdout=log, stderr=log)
+    site.processes.append(process)
+    site._wait_until_up(process)
+    result = site.manage("stream_doctor", site.url, check=False)
+    assert result.returncode == 1
+    assert "WSGI" in result.stdout
+    assert "uvicorn chatsite.asgi:application" in result.stdout
+
+
+class WithoutComments(BaseHTTPRequestHandler):
+    """A proxy that tidies streams up."""
+
+    site = ""
+
+    def do_GET(self) -> None:
+        with httpx2.stream(self.command, self.site + self.path, headers=dict(self.headers.items())) as answer:
+            self.send_response(answer.status_code)
+            for name in ("Content-Type", "Set-Cookie"):
+                if value := answer.headers.get(name):
+                    self.send_header(name, value)
+            self.end_headers()
+            for line in answer.iter_lines():
+                if not line.startswith(":"):
+                    self.wfile.write(f"{line}\n".encode())
+
+    do_POST = do_GET
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+def test_the_stream_doctor_misses_the_heartbeat(site: Site) -> None:
+    handler = type("Handler", (WithoutComments,), {"site": site.url})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        result = site.manage("stream_doctor", f"http://127.0.0.1:{proxy.server_port}", check=False)
+        proxy.shutdown()
+    assert result.returncode == 1
+    assert "Heartbeats do not come through." in result.stdout
+    assert "1 found" in result.stderr
 
 
 def test_one_line_says_that_nobody_answers(make_site: Callable[..., Site]) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chat.limits import periods
 from chat.limits import rules as pure
-from chat.limits.leases import LEASE_MS
+from chat.limits.leases import LEASE_MS, SWEPT_MS
 from chat.limits.refusals import refusals as recorded
 from chat.limits.values import NEVER, Request, Rule
 
@@ -258,11 +258,24 @@ def test_a_worker_that_slept_through_its_lease_is_charged_once_when_it_wakes():
     subject.renew("slept", tokens=300)
     subject.now += LEASE_MS
     assert subject.used() == {"tokens_day": 300, "answers": 0}
-    assert not subject.settle("slept", tokens=400)
     subject.renew("slept", tokens=500)
     assert subject.used() == {"tokens_day": 300, "answers": 1}
     assert subject.settle("slept", tokens=800)
     assert subject.used() == {"tokens_day": 800, "answers": 0}
+
+
+def test_a_lease_that_ran_out_is_charged_the_rest_once_when_its_end_is_known():
+    subject = Subject((replace(DAY, period="month", limit=10**6), ANSWERS), now=START - 10 * 86_400_000)
+    for lease in ("late", "too-late"):
+        subject.ask(tokens=1_000, lease=lease)
+        subject.renew(lease, tokens=300)
+    subject.now += LEASE_MS
+    assert subject.used() == {"tokens_day": 600, "answers": 0}
+    assert subject.settle("late", tokens=700)
+    assert not subject.settle("late", tokens=900)
+    subject.now += SWEPT_MS
+    assert not subject.settle("too-late", tokens=700)
+    assert subject.used() == {"tokens_day": 1_000, "answers": 0}
 
 
 @pytest.mark.parametrize("rule", [BUCKET, WINDOW, REQUESTS], ids=lambda rule: rule.name)

@@ -1,20 +1,29 @@
-"""The database away, viewers in great number, readers that do not read."""
+"""The database away, its disk full, viewers in great number, readers that do not read."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import shutil
 import sqlite3
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
+from benchmarks import servers
 from tests.fakes import FakeUpstream, Gate, gated, tokens
 from tests.services import Proxy
 from tests.site import Site, ids_in
 from tests.test_straight_line import wait_for_status
 
+KILOBYTES = 300
 ROWS = (
     "from chat.models import UsageRecord, Message\n"
     "print(UsageRecord.objects.count(), Message.objects.running().count())"
@@ -64,6 +73,62 @@ def test_an_answer_goes_on_while_sqlite_is_locked(site: Site, upstream: FakeUpst
     assert site.shell(ROWS) == "1 0"
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", folder], capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(disk: Path) -> Path:
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"0" * 4096)
+    assert not os.statvfs(disk).f_bavail
+    return ballast
+
+
+def test_a_full_disk_refuses_messages_and_everything_can_still_be_read(
+    make_site: Callable[..., Site], small_disk: Path, migrated: Path, upstream: FakeUpstream
+) -> None:
+    shutil.copy(migrated, small_disk / "site.sqlite3")
+    site = make_site(DATABASE_URL=f"sqlite:///{small_disk}/site.sqlite3".replace("///", "////", 1))
+    site.start()
+    alice = site.person("alice")
+    chat, old, _text = alice.ask("an old question")
+    gate = Gate()
+    upstream.enqueue(gated(gate, before=["before "], after=["after"]))
+    running, answer = ids_in(alice.send("go"))
+    gate.wait_until_reached()
+    token = alice.csrf()
+    ballast = fill(small_disk)
+    refused = alice.http.post(f"/c/{chat}/messages/", data={"prompt": "typed text"}, headers={"X-CSRFToken": token})
+    assert refused.status_code == 503
+    assert "typed text" in refused.text
+    for _ in range(3):
+        assert "an old question" in alice.http.get(f"/c/{chat}/").text
+        assert alice.answer(old) == "an old question "
+    assert alice.http.get("/readyz").status_code == 200
+    with alice.watch(answer) as response:
+        pieces = response.iter_text()
+        assert next(pieces) == "before "
+        gate.open()
+        time.sleep(1.5)
+        ballast.unlink()
+        assert "".join(pieces) == "after"
+    assert wait_for_status(alice, running, answer, "complete")
+    assert alice.send("and now?", chat).status_code == 200
+    with contextlib.closing(sqlite3.connect(small_disk / "site.sqlite3")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    site.stop()
+    assert site.shell(ROWS) == "3 0"
+
+
 def test_a_storm_of_viewers_costs_one_call_and_the_oldest_make_room(site: Site, upstream: FakeUpstream) -> None:
     alice = site.person("alice")
     gate = Gate()
@@ -96,3 +161,34 @@ def test_a_storm_of_viewers_costs_one_call_and_the_oldest_make_room(site: Site, 
     assert len(upstream.chats()) == 1
     ids = [re.findall(r"^id: (\d+)$", text, re.MULTILINE) for text in closed]
     assert all(numbers == sorted(numbers, key=int) for numbers in ids)
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+def test_a_hundred_readers_that_do_not_read_cost_no_more_than_the_answers(
+    make_site: Callable[..., Site], upstream: FakeUpstream, server: str
+) -> None:
+    """A person has 32 viewers at most, so they are four people's."""
+    site = make_site()
+    names = [f"reader{number}" for number in range(4)]
+    site.add_people(*names)
+    site.start(server)
+    gate = Gate()
+    long = ["x" * 1023 + " "] * KILOBYTES
+    upstream.always(gated(gate, before=["begun "], after=long))
+    readers = []
+    before = servers.resident(site)
+    answers = []
+    for person in [site.person(name) for name in names]:
+        chat, answer = ids_in(person.send("go"))
+        answers.append((person, chat, answer))
+        readers += [servers.open_slow(site, person, answer) for _ in range(25)]
+    gate.wait_until_reached(4)
+    gate.open()
+    for person, chat, answer in answers:
+        assert wait_for_status(person, chat, answer, "truncated")
+        whole = person.answer(answer)
+        assert whole.startswith("begun xxx"), "who reads is not held up"
+    assert servers.resident(site) - before < len(readers) * len(whole) / 2**20 + 32
+    for reader in readers:
+        reader.close()
+    assert len(upstream.chats()) == 4

@@ -137,8 +137,9 @@ async def settle(
 ) -> bool:
     """Ends the lease and books what was really taken; True for the one call that did so.
 
-    The lease knows what it was reserved under, so `rules` may stay empty. A lease that
-    ran out before was charged its last heartbeat, and this call does nothing. Raises `LimiterDown`.
+    The lease knows what it was reserved under, so `rules` may stay empty. A lease that ran
+    out before was charged its last heartbeat; up to a quarter of an hour later this call
+    charges the rest. Raises `LimiterDown`.
     """
     return await drive(_settle(subject, lease_id, tokens, cost, refund_request))
 

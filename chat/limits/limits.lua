@@ -213,6 +213,7 @@ local function id_of(entry) return string.match(entry, '^%d+:(.*)$') end
 
 if operation == 'settle' then
   local tokens, cost, lease = tonumber(ARGV[4]), tonumber(ARGV[5]), leases[lease_id]
+  if not lease and state['s:' .. lease_id] then lease = parse_lease(state['s:' .. lease_id]) end
   if not lease then
     save()
     return 0
@@ -226,6 +227,7 @@ if operation == 'settle' then
     end
   end
   put('l:' .. lease_id, nil)
+  put('s:' .. lease_id, nil)
   local recent = {}
   for _, entry in ipairs(settled()) do
     if id_of(entry) ~= lease_id then recent[#recent + 1] = entry end

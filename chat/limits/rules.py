@@ -119,9 +119,14 @@ def renew(
 def settle(
     state: State, now: int, *, lease_id: str, tokens: int, cost: int, refund_request: bool = False
 ) -> tuple[State, bool]:
-    """Ends a live lease and books what it really took; False, and no effect, if it is not live."""
+    """Ends a lease and books what it really took: all of it, or what its expiry has not charged yet.
+
+    False, and no effect, if it was settled before or expired long ago.
+    """
     after = dict(state)
     lease = sweep(after, now).get(lease_id)
+    if lease is None and f"s:{lease_id}" in after:
+        lease = Lease.parse(after.pop(f"s:{lease_id}"))
     if lease is None:
         return after, False
     for counter, mark in lease.marks.items():
@@ -130,7 +135,7 @@ def settle(
             add(after, counter, mark, lease.due(unit, tokens, cost), now)
         elif refund_request:
             refund(after, counter, mark)
-    del after[f"l:{lease_id}"]
+    after.pop(f"l:{lease_id}", None)
     note_settled(after, now, lease_id)
     return after, True
 

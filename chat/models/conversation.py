@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import DatabaseError, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -61,6 +62,11 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
     def after(self, moment: dt.datetime, conversation_id: uuid.UUID) -> ConversationQuerySet:
         """Those that come after this place in the list."""
         return self.filter(Q(updated_at__lt=moment) | Q(updated_at=moment, pk__lt=conversation_id))
+
+    def mark_read(self, conversation_id: uuid.UUID) -> None:
+        """Reading goes on where nothing can be written: the mark then stays."""
+        with contextlib.suppress(DatabaseError):
+            self.filter(pk=conversation_id, unread=True).update(unread=False)
 
 
 class Conversation(models.Model):

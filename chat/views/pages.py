@@ -112,7 +112,7 @@ def _find(person: User, conversation_id: uuid.UUID) -> Conversation | None:
 def _page(request: HttpRequest, found: Conversation, **extra: Any) -> str:
     """The newest messages, or those around (`?at=`), before or after another one."""
     if found.unread:
-        Conversation.objects.filter(pk=found.pk).update(unread=False)
+        Conversation.objects.mark_read(found.pk)
     context = chat_context(request, found, **_where(request))
     context["readings"] = ConversationReading.objects.of(found.pk)
     return render_to_string("chat/page.html", {**context, **extra}, request)

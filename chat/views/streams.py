@@ -259,7 +259,7 @@ async def _last_frame(request: HttpRequest, message_id: uuid.UUID, encoder: Html
         if message is None:
             return encoder.closing()
         conversation, person = message.conversation, message.conversation.user
-        Conversation.objects.filter(pk=conversation.pk, unread=True).update(unread=False)
+        Conversation.objects.mark_read(conversation.pk)
         message.set_siblings()
         models = list(ChatModel.objects.allowed_to(person))
         context = {"article": present.article(message, present.labels_of(models)), "models": models}

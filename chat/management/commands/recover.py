@@ -17,5 +17,6 @@ class Command(BaseCommand):
         if roll.is_unsure:
             time.sleep(roll.second_look)
             closed += len(recovery.recover(Message.objects.all(), roll))
+        recovery.settle_for_the_dead(roll)
         running = Message.objects.running().count()
         self.stdout.write(f"Answers closed: {closed}. Still running: {running}.")
