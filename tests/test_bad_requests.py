@@ -58,6 +58,16 @@ def test_a_body_that_grows_over_a_megabyte_is_refused(served: Site) -> None:
     assert status(talk(served, head("Transfer-Encoding: chunked") + chunk * 20)) == 413
 
 
+def test_a_body_that_is_refused_unread_is_refused_with_the_headers_of_every_page(served: Site) -> None:
+    refusal = talk(served, head(f"Content-Length: {MEGABYTE + 1}")).lower()
+    page = served.person("alice").http.get("/")
+    for name in ("X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Cross-Origin-Opener-Policy"):
+        assert f"{name}: {page.headers[name]}".lower().encode() in refusal
+    assert b"cross-origin-resource-policy: same-origin" in refusal
+    assert b"content-security-policy: default-src 'none'" in refusal
+    assert b"cache-control: no-store" in refusal
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import httpx2
 import pytest
 from django.test import Client
 
@@ -112,3 +114,48 @@ def test_cookies_are_locked_down_where_https_is_on(make_site: Any) -> None:
         " s.SECURE_HSTS_SECONDS >= 31536000, s.SECURE_SSL_REDIRECT)"
     )
     assert names == "__Host-sessionid __Host-csrftoken True True True True"
+
+
+@pytest.fixture
+def scanned(make_site: Any) -> Any:
+    """The site as it is shipped for a public host behind a proxy, looked at through that proxy."""
+    site = make_site(HTTPS_ONLY="1", ALLOWED_HOSTS="chat.example.org,127.0.0.1", TRUSTED_PROXIES="1")
+    site.start()
+    headers = {"Host": "chat.example.org", "X-Forwarded-Proto": "https"}
+    with httpx2.Client(base_url=site.url, headers=headers) as http:
+        yield http
+
+
+def test_the_rules_of_the_http_observatory_find_nothing_to_take_points_for(scanned: httpx2.Client) -> None:
+    response = scanned.get("/accounts/login/")
+    assert response.status_code == 200
+    policy = policy_of(response)
+    assert policy["default-src"] == "'none'"
+    assert not {"unsafe-inline", "unsafe-eval", "data:", "http:", "https:", "*"} & {
+        source.strip("'") for name in ("script-src", "style-src", "object-src") for source in policy[name].split()
+    }
+    assert {policy["frame-ancestors"], policy["base-uri"]} == {"'none'"}
+    assert policy["form-action"] == "'self'"
+    lifetime = response.headers["Strict-Transport-Security"].partition("max-age=")[2].partition(";")[0]
+    assert int(lifetime) >= 15_768_000
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["X-Frame-Options"] == "DENY"
+    assert response.headers["Referrer-Policy"] == "same-origin"
+    assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Access-Control-Allow-Origin" not in response.headers
+    cookies = response.headers.get_list("Set-Cookie")
+    assert cookies
+    for cookie in cookies:
+        flags = {part.strip().lower() for part in cookie.split(";")[1:]}
+        assert cookie.startswith("__Host-")
+        assert {"secure", "httponly", "path=/", "samesite=lax"} <= flags
+        assert not any(flag.startswith("domain=") for flag in flags)
+    for source in re.findall(r"<(?:script|link)[^>]* (?:src|href)=\"([^\"]+)", response.text):
+        assert source.startswith("/"), source
+        assert not source.startswith("//"), source
+
+
+def test_plain_http_leads_to_https_at_the_same_host(scanned: httpx2.Client) -> None:
+    response = scanned.get("/accounts/login/", headers={"X-Forwarded-Proto": "http"})
+    assert response.status_code == 301
+    assert response.headers["Location"] == "https://chat.example.org/accounts/login/"

@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 VENDOR = ROOT / "static" / "vendor"
 FORBIDDEN = {
     r"\bmark_safe\b": "*.py",
-    r"\|\s*safe\b": "*.html",
+    r"\bRawSQL\b": "*.py",
+    r"^DEBUG\s*=\s*True": "*.py",
+    r"\|\s*safe(seq)?\b": "*.html",
+    r"\|\s*safe\b": "*.txt",
     r"autoescape\s+off": "*.html",
     r"\bcsrf_exempt\b": "*.py",
     r"\.raw\(": "*.py",
