@@ -81,7 +81,7 @@ async def read(url: str, protocol: Protocol, question: str, person: Person | Non
     if protocol == "html" and person:
         request = await _send_as_a_page(parts.port or 80, question, person, stream)
     else:
-        request = _posted(parts.path, protocol, question, person)
+        request = _posted(f"{parts.path}?{parts.query}", protocol, question, person)
     reader = Reader(stream, request)
     await asyncio.get_running_loop().create_connection(lambda: reader, parts.hostname, parts.port)
     if leaving:
