@@ -9,7 +9,7 @@ PORT ?= 8000
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: run test newest soak check lock clean
+.PHONY: run test newest soak bench check lock clean
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed."; exit 1; }
@@ -45,6 +45,10 @@ newest:
 # The tests that draw at random, for as long as it takes.
 soak: $(VENV)/.dev
 	SOAK=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --timeout 7200 $(ARGS) $$(grep -l SOAK tests/*.py)
+
+# This site beside a Next.js app, in turns; needs two cores, and npm for the peers. About twenty minutes.
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.relay $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

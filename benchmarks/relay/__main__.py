@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.relay.candidates import Server, build_peers, chatsite, free_port, has_peers, next_js
-from benchmarks.relay.client import Protocol, Stream, read
+from benchmarks.relay.client import Protocol, Stream, open_page, read
 
 RATE = 50
 SECONDS = 10
@@ -52,7 +52,14 @@ class Row:
 
 
 def warm(server: Server, protocol: Protocol) -> None:
-    asyncio.run(_all(server, protocol, "flood:20", 3))
+    asyncio.run(_warm(server, protocol))
+
+
+async def _warm(server: Server, protocol: Protocol) -> None:
+    if protocol == "html":
+        for person in server.people:
+            await open_page(server.url(protocol), person)
+    await _all(server, protocol, "flood:20", 3)
 
 
 def measure(server: Server, protocol: Protocol, workload: str) -> Row:

@@ -65,10 +65,14 @@ class Reader(asyncio.Protocol):
             self.over.set_result(None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Person:
+    """`cookies` and `token` are what the page gave a browser."""
+
     key: str
     session: str
+    cookies: str = ""
+    token: str = ""
 
 
 Protocol = Literal["text", "ui", "html", "sse"]
@@ -102,29 +106,35 @@ def _posted(path: str, protocol: Protocol, question: str, person: Person | None)
     return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
-async def _send_as_a_page(port: int, question: str, person: Person, stream: Stream) -> bytes:
-    """What a browser does: the page, the form, then the stream it names, of which the request is returned."""
-    near, far = await asyncio.open_connection("127.0.0.1", port)
+async def open_page(url: str, person: Person) -> None:
+    """What a browser did before anybody asks anything."""
+    near, far = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
     cookie = f"sessionid={person.session}"
     head, page = await _exchange(near, far, f"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n\r\n")
+    far.close()
     given, token = COOKIE.search(head), re.search(rb'csrfmiddlewaretoken" value="([^"]+)"', page)
     assert given
     assert token
-    cookie = f"{cookie}; {given[1].decode()}"
+    person.cookies, person.token = f"{cookie}; {given[1].decode()}", token[1].decode()
+
+
+async def _send_as_a_page(port: int, question: str, person: Person, stream: Stream) -> bytes:
+    """Sends the form; returns the request for the stream it is answered with."""
+    near, far = await asyncio.open_connection("127.0.0.1", port)
     body = f"prompt={question}&client_key={uuid.uuid4()}"
     stream.asked = time.monotonic()
     _head, fragments = await _exchange(
         near,
         far,
-        f"POST /c/ HTTP/1.1\r\nHost: localhost\r\nHX-Request: true\r\nX-CSRFToken: {token[1].decode()}\r\n"
-        f"Cookie: {cookie}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        f"POST /c/ HTTP/1.1\r\nHost: localhost\r\nHX-Request: true\r\nX-CSRFToken: {person.token}\r\n"
+        f"Cookie: {person.cookies}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}",
     )
     far.close()
     answer = re.search(rb'id="m-([0-9a-f-]{36})" data-role="assistant"', fragments)
     assert answer, fragments[:500]
     path = f"/m/{answer[1].decode()}/stream/"
-    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\nLast-Event-ID: 0\r\n\r\n".encode()
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {person.cookies}\r\nLast-Event-ID: 0\r\n\r\n".encode()
 
 
 async def _exchange(near: asyncio.StreamReader, far: asyncio.StreamWriter, request: str) -> tuple[bytes, bytes]:

@@ -219,26 +219,36 @@ async def encoded(
 
 async def _html(request: HttpRequest, message: Message, shown: int | None) -> AsyncGenerator[bytes, None]:
     encoder = HtmlEncoder(f"m-{message.pk}", shown)
+    log, loop = event_log(), asyncio.get_running_loop()
     yield sse.COMMENT_PING
     last: LogEvent | None = None
     async with (
         _viewer(message, _grace_of_a_page(), request) as viewer,
         aclosing(events_of(message)) as source,
     ):
+        waiting: list[LogEvent] = []
         painted = 0.0
+        later: asyncio.TimerHandle | None = None
         async for events in source:
             if viewer.closed:
                 yield encoder.closing()
                 return
-            if frame := encoder.encode(events) or (b"" if events else sse.COMMENT_PING):
-                yield frame
+            waiting += events
             last = events[-1] if events else last
-            if last and is_last(last):
+            now, ended = time.monotonic(), bool(last and is_last(last))
+            if events and not ended and now < painted + pace.stretched(REPAINT):
+                # It is painted with what comes next, so that no words wait twice; at the latest a moment from now.
+                later = later or loop.call_later(pace.stretched(REPAINT), log.nudge, message.pk)
+                continue
+            if later:
+                later.cancel()
+                later = None
+            if frame := encoder.encode(waiting) or (b"" if waiting else sse.COMMENT_PING):
+                yield frame
+            if ended:
                 break
-            pause = painted + pace.stretched(REPAINT) - time.monotonic()
-            if pause > 0:
-                await asyncio.sleep(pause)
-            painted = time.monotonic()
+            waiting.clear()
+            painted = now
     if isinstance(last, Failed) and last.code == NotSaved.code:
         yield await _unsaved_frame(request, message, last, encoder)
     elif frame := await _last_frame(request, message.pk, encoder):
