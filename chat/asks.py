@@ -144,6 +144,8 @@ def _is_answering(conversation: Conversation, roll: recovery.Roll) -> bool:
 
 
 def _earlier(ask: Ask, answer_id: uuid.UUID) -> Sent | None:
+    if not Message.objects.filter(pk=answer_id).exists():
+        return None
     answer = Message.objects.for_user(ask.user).select_related("parent").filter(pk=answer_id).first()
     if answer is None:
         return None

@@ -81,7 +81,7 @@ class DailyUsageQuerySet(models.QuerySet["DailyUsage"]):
     def _increase(self, user_id: int | None, model: str, day: dt.date, amounts: Mapping[str, int]) -> None:
         """The database adds, so that nobody's addition is lost."""
         rows = self.filter(user_id=user_id, model=model, day=day).order_by("pk")
-        more = {name: models.F(name) + amount for name, amount in amounts.items()}
+        more = {name: models.F(name) + amount for name, amount in amounts.items() if amount}
         # Rows of removed people may be several, and must not all grow.
         first = rows.values_list("pk", flat=True).first()
         if first is not None and self.filter(pk=first).update(**more):

@@ -163,9 +163,6 @@ class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
 
     def book(self, outcome: Outcome) -> bool:
         """Writes the generation's one row and its roll-up; False if the row was there. Needs a transaction."""
-        mine = self.filter(message_id=outcome.message_id)
-        if mine.exists():
-            return False
         now = timezone.now()
         user_exists = get_user_model().objects.filter(pk=outcome.user_id).exists()
         fields = outcome.record_fields() | {"created_at": now, "day": site_day(now)}
@@ -176,7 +173,7 @@ class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
             with transaction.atomic():
                 record.save_base(force_insert=True)
         except IntegrityError:
-            if mine.exists():
+            if self.filter(message_id=outcome.message_id).exists():
                 return False
             raise
         DailyUsage.objects.add(record)
