@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,6 +53,11 @@ class Server:
     port: int
     process: subprocess.Popen[bytes]
     people: list[Person] = field(default_factory=list)
+    manage: Callable[..., str] = lambda *_arguments: ""
+
+    def shell(self, code: str) -> str:
+        """What a few lines of Python print inside the site's project."""
+        return self.manage("shell", "-v", "0", "-c", code)
 
     def url(self, protocol: Protocol) -> str:
         return f"http://127.0.0.1:{self.port}{self.paths[protocol]}"
@@ -147,6 +152,7 @@ def chatsite(upstream: str, people: int, core: str, server: str = "uvicorn", **m
                 port=port,
                 process=process,
                 people=[Person(key=key, session=session) for key, session in made],
+                manage=manage,
             )
     finally:
         shutil.rmtree(folder)
