@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.relay.candidates import Server, build_peers, chatsite, free_port, has_peers, next_js
 from benchmarks.relay.client import Protocol, Stream, open_page, read
+from tests.services import RedisServer, postgres_database
 
 RATE = 50
 SECONDS = 10
@@ -151,6 +155,18 @@ def upstream(core: str) -> Iterator[int]:
         process.wait()
 
 
+@contextmanager
+def shared_services() -> Iterator[dict[str, str]]:
+    """The environment for an empty PostgreSQL database and a Redis of its own."""
+    with postgres_database() as database, tempfile.TemporaryDirectory() as folder:
+        redis = RedisServer(Path(folder))
+        redis.start()
+        try:
+            yield {"DATABASE_URL": database, "REDIS_URL": redis.url}
+        finally:
+            redis.stop()
+
+
 def median(rows: list[Row], of: Callable[[Row], float]) -> float:
     return statistics.median(of(row) for row in rows)
 
@@ -173,6 +189,7 @@ def main() -> None:
     parser.add_argument("--workloads", default=",".join((*WORKLOADS, "idle", "leaving")))
     parser.add_argument("--candidates", default=",".join(CANDIDATES))
     parser.add_argument("--server", choices=("uvicorn", "daphne"), default="uvicorn")
+    parser.add_argument("--shared", action="store_true", help="on PostgreSQL and Redis in place of SQLite and memory")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     served, rest = str(cores[0]), str(cores[-1])
@@ -185,8 +202,12 @@ def main() -> None:
 
         @contextmanager
         def serving(kind: str, people: int) -> Iterator[Server]:
-            with chatsite(url, people, served, options.server) if kind == "chatsite" else next_js(url, served) as it:
-                yield it
+            with contextlib.ExitStack() as stack:
+                if kind != "chatsite":
+                    yield stack.enter_context(next_js(url, served))
+                    return
+                more = stack.enter_context(shared_services()) if options.shared else {}
+                yield stack.enter_context(chatsite(url, people, served, options.server, **more))
 
         for workload in options.workloads.split(","):
             if workload in WORKLOADS:
