@@ -32,7 +32,10 @@ class Allowance:
 
 
 def of(user: User) -> list[Allowance]:
-    """Every limit, the tightest first; empty while the limiter does not answer."""
+    """Every limit, the tightest first; empty while the limiter does not answer.
+
+    How many answers may run at once comes last until none may: what runs now is back in a moment.
+    """
     try:
         states = limiter.peek_sync(plans.subject_of(user), plans.rules_for(user))
     except errors.LimiterDown:
@@ -41,7 +44,10 @@ def of(user: User) -> list[Allowance]:
 
 
 def present(states: Iterable[RuleState]) -> list[Allowance]:
-    return [_one(state) for state in sorted(states, key=lambda state: -state.share)]
+    def place(state: RuleState) -> tuple[bool, float]:
+        return state.rule.kind == "concurrent" and state.remaining > 0, -state.share
+
+    return [_one(state) for state in sorted(states, key=place)]
 
 
 def _one(state: RuleState) -> Allowance:
