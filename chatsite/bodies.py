@@ -1,4 +1,4 @@
-"""Requests with more than a megabyte of body are turned away before it is read."""
+"""Requests with more than a megabyte of body, or with two lengths, are turned away before it is read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
 LIMIT = 1_048_576
-_REFUSED = b"The request is too large.\n"
+_TOO_LARGE = b"The request is too large.\n"
+_TWO_LENGTHS = b"The request has two lengths.\n"
 _HEADERS = (
     (b"content-type", b"text/plain; charset=utf-8"),
-    (b"content-length", str(len(_REFUSED)).encode()),
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -41,8 +41,12 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        names = {name for name, _value in scope["headers"]}
+        if {b"content-length", b"transfer-encoding"} <= names:  # two servers in a row may each believe another one
+            await _refuse(send, 400, _TWO_LENGTHS)
+            return
         if _announced(scope["headers"]) > LIMIT:
-            await _refuse(send)
+            await _refuse(send, 413, _TOO_LARGE)
             return
         received, started = 0, False
 
@@ -63,7 +67,7 @@ class BodyLimit:
             await self.app(scope, counting, noting)
         except TooLong:
             if not started:
-                await _refuse(send)
+                await _refuse(send, 413, _TOO_LARGE)
 
 
 def _announced(headers: Any) -> int:
@@ -71,9 +75,13 @@ def _announced(headers: Any) -> int:
     return int(value) if value.isdigit() and len(value) < 20 else 0
 
 
-async def _refuse(send: Any) -> None:
-    await send({"type": "http.response.start", "status": 413, "headers": list(_HEADERS)})
-    await send({"type": "http.response.body", "body": _REFUSED})
+def _headers(body: bytes) -> list[tuple[bytes, bytes]]:
+    return [*_HEADERS, (b"content-length", str(len(body)).encode())]
+
+
+async def _refuse(send: Any, status: int, body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": _headers(body)})
+    await send({"type": "http.response.body", "body": body})
 
 
 def limit_daphne() -> None:
@@ -106,7 +114,8 @@ def limit_daphne() -> None:
             if self._refused:
                 return
             self._refused = True
-            lines = [b"HTTP/1.1 413 Content Too Large", *(b"%b: %b" % pair for pair in _HEADERS), b"", _REFUSED]
+            headers = (b"%b: %b" % pair for pair in _headers(_TOO_LARGE))
+            lines = [b"HTTP/1.1 413 Content Too Large", *headers, b"", _TOO_LARGE]
             self.channel.transport.write(b"\r\n".join(lines))
             self.channel.loseConnection()
 

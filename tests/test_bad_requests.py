@@ -68,6 +68,10 @@ def test_a_body_that_is_refused_unread_is_refused_with_the_headers_of_every_page
     assert b"cache-control: no-store" in refusal
 
 
+def test_a_request_with_two_ways_to_tell_its_length_is_refused(served: Site) -> None:
+    assert status(talk(served, head("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n")) == 400
+
+
 @pytest.mark.parametrize(
     "data",
     [
