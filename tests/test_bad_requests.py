@@ -11,20 +11,27 @@ import httpx2
 import pytest
 
 from tests.fakes import FakeUpstream
+from tests.services import postgres_database
 from tests.site import Site, ids_in
 
 MEGABYTE = 1_048_576
 
 
-@pytest.fixture(scope="module", params=["daphne", "uvicorn"])
+@pytest.fixture(scope="module", params=["daphne", "uvicorn", "uvicorn on PostgreSQL"])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp(f"bad-{request.param}")
+    folder = tmp_path_factory.mktemp("bad")
     (folder / "site.sqlite3").write_bytes(migrated.read_bytes())
-    with FakeUpstream() as upstream:
-        site = Site(folder, OPENAI_BASE_URL=upstream.url, OPENAI_API_KEY="sk-test")
-        site.start(request.param)
+    server, _, database = request.param.partition(" on ")
+    with contextlib.ExitStack() as stack:
+        upstream = stack.enter_context(FakeUpstream())
+        env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test"}
+        if database:
+            template = request.getfixturevalue("migrated_postgres")
+            env["DATABASE_URL"] = stack.enter_context(postgres_database(template))
+        site = Site(folder, **env)
+        site.start(server)
+        stack.callback(site.stop)
         yield site
-        site.stop()
 
 
 def talk(site: Site, data: bytes, *, wait: float = 10) -> bytes:
