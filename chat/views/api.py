@@ -18,13 +18,13 @@ from django.http.request import RawPostDataException, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chat import apikeys, dialects, errors, exchange, viewers
+from chat import apikeys, dialects, errors, exchange
 from chat.events import Delta, Failed, LogEvent, Started, is_last
 from chat.limits import limiter
-from chat.models import Message, User
+from chat.models import User
 from chat.threads import in_database, let_go
 from chat.views.guard import AsyncView, person_of, refusing_with
-from chat.views.streams import BrokenOff, events_of, streaming
+from chat.views.streams import streaming, told, watched
 from chat.wire import PROTOCOLS, Encoder, encoder_for, sse
 from chat.wire.errors import body as refusal_body
 
@@ -166,34 +166,20 @@ async def _resumed(request: HttpRequest, chat_id: str, protocol: str) -> HttpRes
         return HttpResponse(status=204) if protocol != "data" else HttpResponse(content_type="text/plain")
     seen = sse.parse_last_event_id(request.headers.get("Last-Event-ID"))
     encoder = encoder_for(protocol, after=seen or 0)
-    return streaming(_encoded([], _watched(answer, None), encoder), encoder.content_type, encoder.headers)
+    return streaming(told([], watched(answer, None), encoder), encoder.content_type, encoder.headers)
 
 
 async def _answered(sent: exchange.Sent, body: dialects.ChatBody, options: Options) -> HttpResponseBase:
     encoder = encoder_for(body.protocol)
-    source = _watched(sent.answer, None if options.resumable else 0.0)
+    source = watched(sent.answer, None if options.resumable else 0.0)
     if not body.stream:
         response: HttpResponseBase = await _whole(source, encoder)
     else:
         held = await _until_a_word(source) if body.protocol in STATUS_TELLS else []
-        response = streaming(_encoded(held, source, encoder), encoder.content_type, encoder.headers)
+        response = streaming(told(held, source, encoder), encoder.content_type, encoder.headers)
     for name, value in limiter.headers(sent.grant.remaining if sent.grant else ()).items():
         response.headers[name] = value
     return response
-
-
-async def _watched(answer: Message, grace: float | None) -> AsyncGenerator[list[LogEvent], None]:
-    """The events of an answer, with their reader counted as one of its viewers."""
-    async with (
-        viewers.watching(answer.conversation.user_id, answer.pk, grace=grace) as viewer,
-        aclosing(events_of(answer)) as source,
-    ):
-        let_go()
-        async for events in source:
-            if viewer.closed:
-                return
-            yield events
-            let_go()
 
 
 async def _until_a_word(source: AsyncGenerator[list[LogEvent], None]) -> list[LogEvent]:
@@ -222,31 +208,6 @@ async def _whole(source: AsyncGenerator[list[LogEvent], None], encoder: Encoder)
         raise _error_of(events[-1])
     content = encoder.open() + encoder.encode(events)
     return HttpResponse(content, content_type=encoder.content_type, headers=encoder.headers)
-
-
-async def _encoded(
-    held: list[LogEvent], source: AsyncGenerator[list[LogEvent], None], encoder: Encoder
-) -> AsyncGenerator[bytes, None]:
-    """The body of a stream. Whatever cuts the log short, the client can tell its end from that of a whole answer."""
-    last = held[-1] if held else None
-    async with aclosing(source):
-        if begun := encoder.open() + encoder.encode(held):
-            yield begun
-        async for events in source:
-            if data := encoder.encode(events) if events else encoder.heartbeat:
-                yield data
-            last = events[-1] if events else last
-    if last is None or not is_last(last):
-        last = _gone()
-        yield encoder.encode([last])
-    if isinstance(last, Failed) and encoder.breaks_on_failure:
-        raise BrokenOff
-
-
-def _gone() -> Failed:
-    """For a log without an end: the message was deleted, or its reader has too many streams open."""
-    error = errors.Conflict()
-    return Failed(status="interrupted", code=error.code, message=error.message)
 
 
 def _error_of(failure: Failed) -> errors.ChatError:

@@ -22,7 +22,7 @@ from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, U
 from chat.generation import NotSaved
 from chat.models import ChatModel, Conversation, Message
 from chat.models.conversation import Status
-from chat.threads import in_database
+from chat.threads import in_database, let_go
 from chat.viewers import Viewer
 from chat.views import guard, present
 from chat.wire import PROTOCOLS, Encoder, encoder_for, sse
@@ -63,7 +63,7 @@ async def stream(request: HttpRequest, message_id: uuid.UUID) -> HttpResponseBas
     if protocol not in PROTOCOLS:
         return HttpResponse("Unknown protocol.", status=400, content_type="text/plain")
     encoder = encoder_for(protocol, after=seen or 0)
-    body = encoded(message, encoder, grace=settings.CHAT_ON_DISCONNECT, request=request)
+    body = told([], watched(message, settings.CHAT_ON_DISCONNECT, request), encoder)
     return streaming(body, encoder.content_type, encoder.headers)
 
 
@@ -191,30 +191,52 @@ def _viewer(message: Message, grace: float | None, request: HttpRequest | None) 
     )
 
 
-async def encoded(
-    message: Message, encoder: Encoder, *, grace: float | None, request: HttpRequest | None = None
-) -> AsyncGenerator[bytes, None]:
-    """The body for every protocol but html. Raises `BrokenOff` where only that tells of a failure.
+async def watched(
+    message: Message, grace: float | None, request: HttpRequest | None = None
+) -> AsyncGenerator[list[LogEvent], None]:
+    """The events of an answer, with their reader counted as one of its viewers.
 
-    With a request, it ends when that request's session does.
+    Ends early where the reader has too many streams open or, with a request, where its session ends.
     """
-    if opening := encoder.open():
-        yield opening
     async with (
         _viewer(message, grace, request) as viewer,
         aclosing(events_of(message)) as source,
     ):
+        let_go()
         async for events in source:
             if viewer.closed:
-                break
-            if not events:
-                if encoder.heartbeat:
-                    yield encoder.heartbeat
-                continue
-            if data := encoder.encode(events):
+                return
+            yield events
+            let_go()
+
+
+async def told(
+    held: list[LogEvent], source: AsyncGenerator[list[LogEvent], None], encoder: Encoder
+) -> AsyncGenerator[bytes, None]:
+    """The body for every protocol but html: what is held, then what comes.
+
+    Whatever cuts the log short, the client can tell its end from that of a whole answer.
+    Raises `BrokenOff` where only that tells of a failure.
+    """
+    last = held[-1] if held else None
+    async with aclosing(source):
+        if begun := encoder.open() + encoder.encode(held):
+            yield begun
+        async for events in source:
+            if data := encoder.encode(events) if events else encoder.heartbeat:
                 yield data
-            if isinstance(events[-1], Failed) and encoder.breaks_on_failure:
-                raise BrokenOff
+            last = events[-1] if events else last
+    if last is None or not is_last(last):
+        last = _gone()
+        yield encoder.encode([last])
+    if isinstance(last, Failed) and encoder.breaks_on_failure:
+        raise BrokenOff
+
+
+def _gone() -> Failed:
+    """For a log without an end: the message was deleted, or its reader may not read on."""
+    error = errors.Conflict()
+    return Failed(status="interrupted", code=error.code, message=error.message)
 
 
 async def _html(request: HttpRequest, message: Message, shown: int | None) -> AsyncGenerator[bytes, None]:
