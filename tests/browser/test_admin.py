@@ -71,6 +71,28 @@ def pages(used: str) -> list[str]:
     ]
 
 
+STOCK = ("user", "plan", "chatmodel", "limitoverride", "apikey", "usagerecord", "conversationreading")
+
+
+def stock_pages(alice: str) -> list[str]:
+    """Lists, history and deletion as Django makes them; not its forms, whose widgets have faults of their own."""
+    lists = [f"/admin/chat/{name}/" for name in STOCK] + ["/admin/auth/group/"]
+    return [*lists, *(f"/admin/chat/user/{alice}/{page}/" for page in ("history", "delete"))]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", ["laptop", "phone"])
+def test_axe_finds_nothing_on_the_stock_pages(
+    browser: Browser, used: str, screen: str, scheme: str, violations: Violations
+) -> None:
+    page = browser.open("/admin/", "sam", color_scheme=scheme, **SCREENS[screen])
+    for path in stock_pages(used.split()[0]):
+        assert page.goto(path).status == 200, path
+        assert browser.complaints == [], path
+        assert violations(page) == [], path
+        browser.complaints.clear()  # axe puts inline styles on what it measures
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", SCREENS)
 def test_no_page_is_wider_than_its_screen_or_breaks_a_rule(
