@@ -42,8 +42,8 @@ def seeded(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_cached() -> None:
-    """Ids come again after a rollback, and with them the limits counted under them."""
-    for cache in caches.all(initialized_only=True):
+    """Ids come again after a rollback, and with them the limits counted under them, by whichever thread."""
+    for cache in caches.all():
         if isinstance(cache, LocMemCache):
             cache.clear()
 
