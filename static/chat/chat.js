@@ -370,6 +370,7 @@ function begin() {
   addCopyButtons();
   wasRunning = Boolean(one(RUNNING));
   if (!location.hash) toEnd();
+  else document.getElementById(location.hash.slice(1))?.scrollIntoView({ block: "center", behavior: "instant" });
   one("#conversations [aria-current]")?.scrollIntoView({ block: "nearest" });
   scrolled();
   tick();
