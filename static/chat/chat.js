@@ -369,8 +369,10 @@ function begin() {
   typed(box);
   addCopyButtons();
   wasRunning = Boolean(one(RUNNING));
-  if (!location.hash) toEnd();
-  else document.getElementById(location.hash.slice(1))?.scrollIntoView({ block: "center", behavior: "instant" });
+  const named = location.hash && document.getElementById(location.hash.slice(1));
+  following = !named;
+  if (named) named.scrollIntoView({ block: "center", behavior: "instant" });
+  else toEnd();
   one("#conversations [aria-current]")?.scrollIntoView({ block: "nearest" });
   scrolled();
   tick();
