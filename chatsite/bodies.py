@@ -1,7 +1,8 @@
-"""Requests with more than a megabyte of body, or with two lengths, are turned away before it is read."""
+"""Requests with more than a megabyte of body, two lengths, or a body that never ends are turned away."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Any
 
@@ -12,7 +13,10 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
 LIMIT = 1_048_576
+PATIENCE = 60
+"""Seconds for a whole body to arrive; daphne has the same by itself."""
 _TOO_LARGE = b"The request is too large.\n"
+_TOO_SLOW = b"The request did not arrive in time.\n"
 _TWO_LENGTHS = b"The request has two lengths.\n"
 _HEADERS = (
     (b"content-type", b"text/plain; charset=utf-8"),
@@ -28,6 +32,10 @@ _HEADERS = (
 
 
 class TooLong(Exception):
+    pass
+
+
+class TooSlow(Exception):
     pass
 
 
@@ -48,11 +56,19 @@ class BodyLimit:
         if _announced(scope["headers"]) > LIMIT:
             await _refuse(send, 413, _TOO_LARGE)
             return
-        received, started = 0, False
+        received, whole, started = 0, False, False
+        deadline = asyncio.get_running_loop().time() + PATIENCE
 
         async def counting() -> Any:
-            nonlocal received
-            message = await receive()
+            nonlocal received, whole
+            if whole:
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise TooSlow from None
+            whole = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > LIMIT:
                 raise TooLong
@@ -68,6 +84,9 @@ class BodyLimit:
         except TooLong:
             if not started:
                 await _refuse(send, 413, _TOO_LARGE)
+        except TooSlow:
+            if not started:
+                await _refuse(send, 408, _TOO_SLOW)
 
 
 def _announced(headers: Any) -> int:

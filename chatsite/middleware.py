@@ -28,7 +28,7 @@ def _add(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
     response.headers.setdefault("Content-Security-Policy", CSP.format(images=images))
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if not request.path_info.startswith("/static/"):
+    if not request.path_info.startswith("/static/") or response.status_code >= 400:
         response.headers.setdefault("Cache-Control", "no-store")
     return response
 

@@ -95,6 +95,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "chatsite.request_log.request_log",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "chatsite.middleware.security_headers",
     "chatsite.bodies.whole_forms",
     "chatsite.api_callers.api_callers",
@@ -105,7 +106,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "chatsite.urls"
@@ -156,6 +156,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": _STATIC_STORAGE},
 }
 WHITENOISE_USE_FINDERS = not _COLLECTED
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 if not _COLLECTED:
     warnings.filterwarnings("ignore", "No directory at", UserWarning)
 

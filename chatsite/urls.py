@@ -20,6 +20,7 @@ from chat.views import (
     usage,
 )
 
+handler400 = pages.bad_request
 urlpatterns = [
     path("", pages.home, name="home"),
     path("c/", messages.send, name="send-first"),

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
+import uvicorn
 
+from chatsite import bodies
 from tests.fakes import FakeUpstream
 from tests.services import postgres_database
-from tests.site import Site, ids_in
+from tests.site import Site, free_port, ids_in, token_in
 
 MEGABYTE = 1_048_576
 
 
+@pytest.fixture(scope="module")
+def provider() -> Iterator[FakeUpstream]:
+    with FakeUpstream() as server:
+        yield server
+
+
 @pytest.fixture(scope="module", params=["daphne", "uvicorn", "uvicorn on PostgreSQL"])
-def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Site]:
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated: Path, provider: FakeUpstream
+) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("bad")
     (folder / "site.sqlite3").write_bytes(migrated.read_bytes())
     server, _, database = request.param.partition(" on ")
     with contextlib.ExitStack() as stack:
-        upstream = stack.enter_context(FakeUpstream())
-        env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test"}
+        env = {"OPENAI_BASE_URL": provider.url, "OPENAI_API_KEY": "sk-test"}
         if database:
             template = request.getfixturevalue("migrated_postgres")
             env["DATABASE_URL"] = stack.enter_context(postgres_database(template))
@@ -77,6 +90,29 @@ def test_a_body_that_is_refused_unread_is_refused_with_the_headers_of_every_page
 
 def test_a_request_with_two_ways_to_tell_its_length_is_refused(served: Site) -> None:
     assert status(talk(served, head("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n")) == 400
+
+
+def test_a_body_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def reads_all(_scope: Any, receive: Any, _send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+
+    monkeypatch.setattr(bodies, "PATIENCE", 0.3)
+    config = uvicorn.Config(bodies.BodyLimit(reads_all), port=free_port(), log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            thread.join(0.02)
+        with socket.create_connection(("127.0.0.1", config.port), timeout=10) as connection:
+            connection.sendall(head("Content-Length: 500") + b"too little")
+            assert status(connection.recv(65536)) == 408
+            while connection.recv(65536):
+                pass
+    finally:
+        server.should_exit = True
+        thread.join(10)
 
 
 @pytest.mark.parametrize(
@@ -190,15 +226,101 @@ def test_files_are_not_taken(served: Site) -> None:
     assert response.status_code == 422
 
 
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind", "shown"),
+    [
+        (b"nul %00 here", FORM, "nul \N{REPLACEMENT CHARACTER} here"),
+        (b"half a character %ff here", FORM, "half a character \N{REPLACEMENT CHARACTER} here"),
+        (b"half a surrogate %ed%a0%bd here", FORM, "half a surrogate \N{REPLACEMENT CHARACTER}"),
+        ("caf\u00e9 here".encode(), f"{FORM}; charset=no-such-charset", "caf\u00e9 here"),
+        (b"+ADw-b+AD4-", f"{FORM}; charset=utf-7", None),
+        (b"here", MULTIPART, None),
+        (b"here", f"{MULTIPART}; boundary=", None),
+        (b"here", f"{MULTIPART}; boundary=" + "b" * 5000, None),
+    ],
+)
+def test_odd_bytes_are_stored_as_text_or_refused(served: Site, sent: bytes, kind: str, shown: str | None) -> None:
+    alice = served.person("alice")
+    token = alice.csrf()
+    body = b"csrfmiddlewaretoken=" + token.encode() + b"&prompt=" + sent
+    headers = {"Content-Type": kind, "X-CSRFToken": token, "HX-Request": "true"}
+    response = alice.http.post("/c/", content=body, headers=headers)
+    if shown is None:
+        assert response.status_code == 400
+        assert "Traceback" not in served.log
+    else:
+        assert response.status_code == 200
+        chat = ids_in(response)[0]
+        assert shown in alice.http.get(f"/c/{chat}/").text
+
+
+def test_a_form_chooses_nothing_but_text_and_model(served: Site, provider: FakeUpstream) -> None:
+    greedy = {"base_url": "http://127.0.0.1:1", "api_key": "k", "system": "x", "temperature": "1e9", "n": "100"}
+    more = {"max_tokens": "1000000000", "user": "1", "status": "complete", "id": str(uuid.uuid4())}
+    alice = served.person("alice")
+    answer = ids_in(alice.send("say it", **greedy, **more))[1]
+    assert alice.answer(answer)
+    asked = provider.chats()[-1]["json"]
+    assert not set(asked) & {"base_url", "api_key", "system", "temperature", "n", "user", "status", "id"}
+    assert asked["messages"] == [{"role": "user", "content": "say it"}]
+    assert asked["max_tokens"] <= 4096
+
+
+@pytest.mark.parametrize("title", ["t" * 10_000, "\u202egnp.exe", "<img src=x onerror=alert(1)>\x00", "  ", "\ud83d"])
+def test_a_title_is_cut_escaped_and_isolated(served: Site, title: str) -> None:
+    alice = served.person("alice")
+    chat = ids_in(alice.send("hello"))[0]
+    given = title.encode("utf-8", "surrogatepass")
+    headers = {"Content-Type": FORM, "X-CSRFToken": alice.csrf()}
+    response = alice.http.post(f"/c/{chat}/rename/", content=b"title=" + quote(given).encode(), headers=headers)
+    assert response.status_code < 500
+    page = alice.http.get(f"/c/{chat}/").text
+    assert "t" * 201 not in page
+    assert "<img" not in page
+    if title.startswith("\u202e"):
+        assert f"<bdi>{title}</bdi>" in page
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"username": "n" * 1_000_000}, {"password": "p" * 1_000_000}, {"username": "\x00"}],
+    ids=["n", "p", "nul"],
+)
+def test_an_odd_login_is_a_form_error(served: Site, fields: dict[str, str]) -> None:
+    with httpx2.Client(base_url=served.url, timeout=10) as http:
+        token = token_in(http.get("/accounts/login/").text)
+        data = {"username": f"{uuid.uuid4()}", "password": "wrong", "csrfmiddlewaretoken": token, **fields}
+        response = http.post("/accounts/login/", data=data)
+        assert response.status_code == 200
+
+
+def test_who_is_not_logged_in_is_told_as_it_can_be_read(served: Site) -> None:
+    with httpx2.Client(base_url=served.url) as http:
+        assert http.get("/").headers["Location"].startswith("/accounts/login/")
+        token = token_in(http.get("/accounts/login/").text)
+        headers = {"HX-Request": "true", "X-CSRFToken": token, "Origin": served.url}
+        sent = http.post("/c/", data={"prompt": "hello"}, headers=headers)
+        assert sent.status_code == 401
+        assert sent.headers["HX-Redirect"].startswith("/accounts/login/")
+        for protocol in ("html", "text", "sse", "ui"):
+            assert http.get(f"/m/{uuid.uuid4()}/stream/?protocol={protocol}").status_code == 401
+
+
 def test_a_thousand_fields_are_too_many(served: Site) -> None:
     alice = served.person("alice")
     assert alice.post("/c/", {f"f{n}": "x" for n in range(1001)}).status_code == 400
 
 
-def test_looking_costs_nothing(served: Site) -> None:
+def test_looking_costs_nothing(served: Site, provider: FakeUpstream) -> None:
     alice = served.person("bob")
     answer = ids_in(alice.send("hello"))[1]
     alice.answer(answer)
+    before = len(provider.chats())
     for method in ("HEAD", "OPTIONS", "POST", "FOO"):
         code = alice.http.request(method, f"/m/{answer}/stream/", headers={"X-CSRFToken": alice.csrf()}).status_code
         assert code in (200, 405)
+    assert len(provider.chats()) == before

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from django.test import Client
 
-from chat.models import Conversation, Message, User
+from chat.models import Conversation, Message, Plan, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,14 +43,16 @@ def policy_of(response: Any) -> dict[str, str]:
     return dict(part.strip().partition(" ")[::2] for part in response.headers["Content-Security-Policy"].split(";"))
 
 
-def check(response: Any) -> None:
+def check(response: Any, *, kept: bool = False) -> None:
     for name, value in ALWAYS.items():
         assert response.headers[name] == value
     policy = policy_of(response)
     for name, value in POLICY.items():
         assert policy[name] == value
     assert "unsafe" not in response.headers["Content-Security-Policy"]
-    assert "no-store" in response.headers["Cache-Control"]
+    assert ("no-store" in response.headers["Cache-Control"]) is not kept
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert "camera=()" in response.headers["Permissions-Policy"]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,58 @@ def test_a_post_without_a_token_is_refused_and_carries_them() -> None:
 
 
 def test_a_wrong_host_is_refused(client: Client) -> None:
-    assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
+    response = client.get("/", headers={"Host": "evil.example"})
+    assert response.status_code == 400
+    check(response)
+
+
+def test_a_form_that_cannot_be_read_is_refused_and_carries_them(client: Client) -> None:
+    response = client.generic("POST", "/c/", b"half", content_type="multipart/form-data; boundary=b")
+    assert response.status_code == 400
+    check(response)
+
+
+def test_a_limit_carries_them(client: Client) -> None:
+    Plan.objects.update(requests_per_minute=0)
+    response = client.post("/c/", {"prompt": "hello"})
+    assert response.status_code == 429
+    check(response)
+
+
+def test_a_fault_of_ours_carries_them_and_says_nothing_of_itself(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: Any) -> None:
+        raise RuntimeError("canary-of-a-fault")
+
+    monkeypatch.setattr("chat.views.pages.chat_context", broken)
+    response = client.get("/")
+    assert response.status_code == 500
+    assert b"canary" not in response.content
+    check(response)
+
+
+def test_redirects_carry_them() -> None:
+    for path in ("/", "/admin/", "/admin/chat/usagerecord/", "/usage/"):
+        response = Client().get(path)
+        assert response.status_code == 302
+        check(response)
+
+
+def test_static_files_carry_them_and_may_be_kept() -> None:
+    for name in ("chat/chat.js", "chat/chat.css", "chat/icon.svg", "vendor/htmx-4.0.1.min.js"):
+        response = Client().get(f"/static/{name}")
+        assert response.status_code == 200
+        check(response, kept=True)
+        response.close()
+    missing = Client().get("/static/nothing.js")
+    assert missing.status_code == 404
+    check(missing)
+
+
+def test_logging_out_clears_what_the_browser_keeps(client: Client) -> None:
+    response = client.post("/accounts/logout/")
+    assert response.headers["Clear-Site-Data"] == '"cache", "storage"'
 
 
 def test_a_stream_is_not_cached_nor_buffered(client: Client) -> None:

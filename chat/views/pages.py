@@ -152,6 +152,13 @@ async def _live_page(request: PersonRequest, found: Conversation) -> HttpRespons
     return response
 
 
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Without the CSRF check of Django's own, which would read the unreadable form once more."""
+    if request.path_info.startswith("/api/"):
+        return api.refusal(request, errors.BadRequest())
+    return render(request, "400.html", status=400)
+
+
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     error = errors.Forbidden(_("Your session has expired. Reload the page; your text is kept."))
     if request.path_info.startswith("/api/"):
