@@ -292,6 +292,42 @@ def test_costly_text_ends_and_its_markup_is_capped(text: str) -> None:
     read(markup)
 
 
+def dearest_frame(unit: str) -> float:
+    """Seconds of CPU of the dearest frame while 60,000 characters of it are said."""
+    text = (unit * 60_000)[:60_000]
+    live, dearest = LiveMarkdown(), 0.0
+    for start in range(0, len(text), 3000):
+        live.feed(text[start : start + 3000])
+        began = time.thread_time()
+        live.take_finished()
+        live.tail()
+        dearest = max(dearest, time.thread_time() - began)
+    return dearest
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "[a](b",
+        "[[a]](",
+        "[a]",
+        "![",
+        "<a ",
+        "**a",
+        "_a*b",
+        "~~a",
+        "`a` ",
+        "- a\n",
+        "1. a\n   ",
+        "|a|b\n",
+        "&quot;",
+        "> ",
+    ],
+)
+def test_no_text_makes_a_frame_much_dearer_than_plain_words_do(unit: str) -> None:
+    assert dearest_frame(unit) < 100 * dearest_frame("x ")
+
+
 def test_beyond_the_size_limit_the_rest_is_plain() -> None:
     markup = render("**a**\n\n" * 10_000 + "**end**")
     assert markup.startswith('<p dir="auto"><strong>a</strong></p>')

@@ -13,7 +13,8 @@ _BARE = re.compile(r"[\s>#*+=_~`|:!\\.-]*(?:\d{1,9}[.)]?)?[\s>#*+=_~`|:!\\-]*(?:
 _BLOCK_START = re.compile(r"\s*(?:$|[>#|]|(?:[-*+]|\d{1,9}[.)])\s)")
 _TOKEN = re.compile(r"\\.|`+|\*{1,3}|_{1,3}|~~|!?\[|\]\(?|<(?=https?:|mailto:)")
 _DESTINATION = re.compile(r"<?(?:[^()\s<>]|\([^()\s]*\))*>?(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
-_UNFINISHED = re.compile(r"<?[^\s<>]{0,2000}>?(?:\s+(?:[\"'].{0,200})?)?")
+_UNFINISHED = re.compile(r"<?[^\s<>]{0,2000}+>?(?:\s{1,50}+(?:[\"'].{0,200})?)?")
+_LONGEST_DESTINATION: Final = 2300
 _MARKS: Final = " \t>#*+=_~`|:-"
 _LONGEST_MARKER: Final = 40
 _LONGEST_LABEL: Final = 300
@@ -131,7 +132,8 @@ class _Inline:
         if mark == "](" and (destination := _DESTINATION.match(self._text, end)):
             del self._open[opened:]
             return destination.end()
-        if end == len(self._text) or (mark == "](" and _UNFINISHED.fullmatch(self._text, end)):
+        rest = len(self._text) - end
+        if not rest or (mark == "](" and rest <= _LONGEST_DESTINATION and _UNFINISHED.fullmatch(self._text, end)):
             self._text = self._text[: at if bracket[0] == "!" else start]
             return len(self._text)
         del self._open[opened:]
