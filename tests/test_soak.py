@@ -59,12 +59,13 @@ class Provider:
 
     def __init__(self) -> None:
         self.reported: Counter[tuple[int, int]] = Counter()
+        self.faulty = FAULTY
         self._lock = threading.Lock()
         self._number = 0
 
     def __call__(self, request: dict[str, Any]) -> Script:
         asked = request["json"]["messages"][-1]["content"]
-        if random.random() < FAULTY:
+        if random.random() < self.faulty:
             faults = (error(500), error(429, headers={"Retry-After": "60"}), hang(), reset_after(asked))
             return random.choice((*faults, close_after(asked), stream(asked, Hang())))
         with self._lock:
@@ -172,6 +173,14 @@ async def all_live(people: list[Person], site: Site, seen: Seen) -> None:
     await asyncio.gather(weigh(), *(live(person, site.url, until, seen) for person in people))
 
 
+async def ask_once(people: list[Person], url: str) -> Counter[int]:
+    """The statuses that everybody gets who asks one question."""
+    async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
+        body = {"prompt": "anything"}
+        asked = [http.post("/api/completion", json=body, headers={"Authorization": f"Bearer {p.key}"}) for p in people]
+        return Counter([(await answer).status_code for answer in asked])
+
+
 @pytest.mark.timeout(3600)
 def test_nobody_sees_a_word_of_another_and_the_books_are_exact(
     make_site: Callable[..., Site], upstream: FakeUpstream
@@ -199,6 +208,9 @@ def test_nobody_sees_a_word_of_another_and_the_books_are_exact(
     assert set(counted.values()) == {1}
     assert "Traceback" not in site.log, site.log[-3000:]
     assert site.manage("usage", "--check").returncode == 0
+    provider.faulty = 0
+    site.shell("from chat.models import Plan; Plan.objects.update(concurrent_answers=1)")
+    assert asyncio.run(ask_once(people, site.url)) == {200: PEOPLE}, "somebody's lease was not given back"
     report(seen, len(rows))
     quarter = len(seen.resident) // 4
     early, late = seen.resident[quarter : 2 * quarter], seen.resident[-quarter:]
