@@ -9,7 +9,7 @@ PORT ?= 8000
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: run test newest soak bench check lock clean
+.PHONY: run test newest soak bench check audit lock clean
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed."; exit 1; }
@@ -57,6 +57,11 @@ check: $(VENV)/.dev
 	HTTPS_ONLY=0 $(BIN)/python manage.py makemigrations --check --dry-run
 	SECRET_KEY=check-only-0123456789-0123456789-0123456789-abcdefghij HTTPS_ONLY=1 ALLOWED_HOSTS=chat.example.org \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+# Known vulnerabilities of what is installed; asks the network.
+audit: $(VENV)/.dev
+	$(BIN)/pip install --quiet pip-audit
+	$(BIN)/pip-audit --requirement requirements.txt --disable-pip --require-hashes
 
 lock: $(VENV)/.dev
 	$(BIN)/pip install --quiet uv

@@ -2,35 +2,64 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
 
-from tests.fakes import FakeUpstream, error, raw, reset_after, text
+from tests.fakes import (
+    FakeUpstream,
+    Hang,
+    close_after,
+    error,
+    event,
+    hang,
+    hang_after_headers,
+    raw,
+    reset,
+    reset_after,
+    stream,
+    text,
+)
 from tests.site import Site, ids_in
 
 KEY = "sk-canary-key-0123456789"
 PROMPT = "canaryprompt"
 ANSWER = "canaryanswer"
+RUNNING = re.compile('data-status="(pending|streaming)"')
 THEIRS = {"chat_message", "chat_conversation", "chat_searchentry", "chat_search"}
 
 
 def test_nothing_that_was_said_is_logged_or_stored_elsewhere(
     make_site: Callable[..., Site], upstream: FakeUpstream
 ) -> None:
-    site = make_site(OPENAI_API_KEY=KEY, LOG_LEVEL="DEBUG")
+    site = make_site(OPENAI_API_KEY=KEY, LOG_LEVEL="DEBUG", CHAT_FIRST_TOKEN_TIMEOUT="1", CHAT_STALL_TIMEOUT="0.5")
+    site.shell("from chat.models import Plan; Plan.objects.update(requests_per_minute=None, tokens_per_minute=None)")
     site.start()
     alice = site.person("alice")
     shown = ""
+    wording = f"{PROMPT} {ANSWER} {KEY}"
     scripts = [
         text(f"{ANSWER} one"),
-        error(401),
-        error(429, headers={"Retry-After": "60"}),
-        error(400),
-        error(500),
+        *(error(status, message=wording) for status in (400, 401, 403, 404, 413, 422, 500, 502, 503, 504)),
+        error(400, code="context_length_exceeded", message=wording),
+        error(429, message=wording, headers={"Retry-After": "60"}),
+        error(429, code="insufficient_quota", message=wording, headers={"Retry-After": "86400"}),
+        error(302, message=wording, headers={"Location": f"http://127.0.0.1:1/{PROMPT}"}),
+        hang(),
+        hang_after_headers(),
+        reset(),
         reset_after(f"{ANSWER} two "),
-        raw(f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>{ANSWER}</p>".encode()),
+        close_after(f"{ANSWER} three "),
+        stream(f"{ANSWER} four ", Hang()),
+        stream(f"{ANSWER} five ", event({"error": {"message": wording}})),
+        stream(f"{ANSWER} six ", f"data: {{broken {wording}\n\n".encode()),
+        stream(f"{ANSWER} seven ", f"data: {wording}".encode() + b"\xff\xfe\n\n"),
+        text(f"{ANSWER} eight", finish="content_filter"),
+        text(f"{ANSWER} nine", finish="length"),
+        raw(f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>{wording}</p>".encode()),
+        raw(f"{wording}\r\n\r\n".encode()),
     ]
     for script in scripts:
         upstream.default = lambda request, script=script: script
@@ -38,14 +67,15 @@ def test_nothing_that_was_said_is_logged_or_stored_elsewhere(
         chat, answer = ids_in(response)
         alice.answer(answer) if script is scripts[0] else None
         deadline = time.monotonic() + 10
-        while 'data-status="streaming"' in (page := alice.http.get(f"/c/{chat}/").text) and time.monotonic() < deadline:
+        while RUNNING.search(page := alice.http.get(f"/c/{chat}/").text) and time.monotonic() < deadline:
             time.sleep(0.05)
         shown += page
     alice.http.get("/search/", params={"q": PROMPT})
     alice.http.get(f"/nothing/{PROMPT}/")
     alice.send(PROMPT, model=PROMPT)
     sam = site.person("sam")
-    for path in ("/admin/", "/admin/chat/usagerecord/", "/admin/chat/usagerecord/health/", "/admin/chat/user/"):
+    usage = "/admin/chat/usagerecord/"
+    for path in ("/admin/", usage, f"{usage}health/", f"{usage}running/", f"{usage}dashboard/", "/admin/chat/user/"):
         page = sam.http.get(path).text
         assert PROMPT not in page
         assert ANSWER not in page
