@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import uuid
 from typing import Any
@@ -27,6 +28,7 @@ from chat.models import (
     Conversation,
     ConversationReading,
     DailyUsage,
+    LimitOverride,
     Message,
     ModelPrice,
     Plan,
@@ -464,6 +466,40 @@ def test_who_wrote_in_the_admin_log_cannot_be_deleted_with_it(alice: User, boss:
         assert "sam wrote in the admin log" in refused.content.decode()
     assert User.objects.filter(username__in=("alice", "sam")).count() == 2
     assert LogEntry.objects.filter(user=sam).exists()
+
+
+def saved(boss: Client, person: User, **changes: str) -> Any:
+    """Posts the form of a person with only `changes` changed; an empty change takes a tick away."""
+    address = reverse("admin:chat_user_change", args=(person.pk,))
+    fields = boss.get(address).context["adminform"].form.initial
+    kept = {name: value for name, value in fields.items() if value not in (None, False, [])}
+    return boss.post(address, {name: value for name, value in {**kept, **changes}.items() if value != ""})
+
+
+def test_somebody_is_always_left_to_give_rights(boss: Client) -> None:
+    me = User.objects.get(is_superuser=True)
+    for tick in ("is_superuser", "is_active"):
+        assert b"This is the last superuser." in saved(boss, me, **{tick: ""}).content
+    refused = boss.post(reverse("admin:chat_user_delete", args=(me.pk,)), {"post": "yes"})
+    assert b"No superuser would be left." in refused.content
+    assert saved(boss, me, first_name="Sam").status_code == 302
+    other = User.objects.create_superuser("other")
+    many = {"action": "delete_selected", "_selected_action": [me.pk, other.pk], "post": "yes"}
+    assert b"No superuser would be left." in boss.post(reverse("admin:chat_user_changelist"), many).content
+    assert saved(boss, other, is_superuser="").status_code == 302
+    assert b"This is the last superuser." in saved(boss, me, is_active="").content
+    me.refresh_from_db()
+    assert (me.first_name, me.is_active, me.is_superuser) == ("Sam", True, True)
+
+
+def test_a_moment_is_chosen_in_the_zone_of_the_site(alice: User, boss: Client, settings: Any) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    fields = {"user": alice.pk, "rule": "cost_per_day", "value": 5, "reason": "x", "expires_at": "2027-07-01T18:30"}
+    assert boss.post(reverse("admin:chat_limitoverride_add"), fields).status_code == 302
+    override = LimitOverride.objects.get(user=alice)
+    assert override.expires_at == dt.datetime(2027, 7, 1, 16, 30, tzinfo=dt.UTC)
+    page = boss.get(reverse("admin:chat_limitoverride_change", args=(override.pk,))).content
+    assert b'value="2027-07-01T18:30:00"' in page
 
 
 def test_a_deleted_person_leaves_the_amounts_and_the_readings(alice: User, boss: Client, ledger: UsageRecord) -> None:

@@ -6,19 +6,43 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chat.admin import allowance
+from chat.admin.plain import PlainWidgets
 from chat.invitations import invitation_url
 from chat.models import ApiKey, LimitOverride, Plan, User
 
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class PlainGroupAdmin(PlainWidgets, GroupAdmin):
+    pass
+
+
+class PersonForm(UserChangeForm):
+    def clean(self) -> dict[str, Any]:
+        """Without a superuser only the shell could give rights again."""
+        given = super().clean() or self.cleaned_data
+        stays = given.get("is_active") and given.get("is_superuser")
+        if not stays and User.no_superuser_without(User.objects.filter(pk=self.instance.pk)):
+            raise ValidationError(_("This is the last superuser. Make another one first."))
+        return given
+
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):
+class PersonAdmin(PlainWidgets, UserAdmin):
+    form = PersonForm
+    readonly_fields = ("last_login", "date_joined")
     list_display = ("username", "email", "is_active", "is_staff", "last_login")
     fieldsets = (*(UserAdmin.fieldsets or ()), (_("Chat"), {"fields": ("default_model", "theme", "enter_sends")}))
     actions = ("invite", "end_sessions")
@@ -41,6 +65,8 @@ class PersonAdmin(UserAdmin):
             % {"name": person.get_username()}
             for person in keepers
         ]
+        if User.no_superuser_without(objs):
+            kept.append(gettext("No superuser would be left. Make another one first."))
         return found, counts, missing_rights, [*protected, *kept]
 
     @admin.action(description=_("Make a one-time link to set a password"), permissions=("change",))
@@ -59,7 +85,7 @@ class PersonAdmin(UserAdmin):
 
 
 @admin.register(Plan)
-class PlanAdmin(admin.ModelAdmin):
+class PlanAdmin(PlainWidgets, admin.ModelAdmin):
     list_display = (
         "name",
         "is_default",
@@ -68,15 +94,13 @@ class PlanAdmin(admin.ModelAdmin):
         "cost_per_month",
         "concurrent_answers",
     )
-    filter_horizontal = ("groups",)
 
 
 @admin.register(LimitOverride)
-class LimitOverrideAdmin(admin.ModelAdmin):
+class LimitOverrideAdmin(PlainWidgets, admin.ModelAdmin):
     list_display = ("user", "rule", "value", "reason", "expires_at", "created_by")
     list_filter = ("rule",)
     search_fields = ("user__username", "reason")
-    autocomplete_fields = ("user",)
     exclude = ("created_by",)
 
     def save_model(self, request: HttpRequest, obj: LimitOverride, form: object, change: bool) -> None:
@@ -86,7 +110,7 @@ class LimitOverrideAdmin(admin.ModelAdmin):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin):
+class ApiKeyAdmin(PlainWidgets, admin.ModelAdmin):
     list_display = ("prefix", "name", "user", "created_at", "last_used_at", "expires_at", "revoked_at")
     search_fields = ("user__username", "prefix", "name")
     readonly_fields = ("user", "prefix", "created_at", "last_used_at")

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
+from chat.admin.plain import PlainWidgets
 from chat.models import ChatModel, ModelPrice
 
 
-class PriceInline(admin.TabularInline):
+class PriceInline(PlainWidgets, admin.StackedInline):
     model = ModelPrice
     extra = 0
+    verbose_name_plural = _("Prices, in micro-dollars per million tokens")
+    fields = (("valid_from", "prompt", "cached", "completion"),)
 
 
 @admin.register(ChatModel)
-class ChatModelAdmin(admin.ModelAdmin):
+class ChatModelAdmin(PlainWidgets, admin.ModelAdmin):
     list_display = ("name", "label", "enabled", "is_default", "context_window", "max_output")
     list_filter = ("enabled",)
     search_fields = ("name", "label")
-    filter_horizontal = ("groups",)
     inlines = (PriceInline,)

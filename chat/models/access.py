@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.contrib.auth.models import AbstractUser, Group
 from django.db import models
 from django.utils import timezone
@@ -33,6 +35,12 @@ class User(AbstractUser):
     def _epoch_hash(self, password_hash: str) -> str:
         """Raising `session_epoch` ends every session of the person at once."""
         return salted_hmac("chat.session", f"{password_hash}:{self.session_epoch}", algorithm="sha256").hexdigest()
+
+    @classmethod
+    def no_superuser_without(cls, people: Iterable[User]) -> bool:
+        """Whether only the shell could give rights again if these people were gone."""
+        gone = [person.pk for person in people if person.is_superuser]
+        return bool(gone) and not cls.objects.filter(is_superuser=True, is_active=True).exclude(pk__in=gone).exists()
 
     def end_sessions(self) -> None:
         type(self).objects.filter(pk=self.pk).update(session_epoch=models.F("session_epoch") + 1)

@@ -72,12 +72,29 @@ def pages(used: str) -> list[str]:
 
 
 STOCK = ("user", "plan", "chatmodel", "limitoverride", "apikey", "usagerecord", "conversationreading")
+FORMS = """
+from django.contrib.auth.models import Group
+from chat import apikeys
+from chat.models import ApiKey, ChatModel, LimitOverride, Plan, User
+alice = User.objects.get(username="alice")
+LimitOverride.objects.get_or_create(user=alice, rule="cost_per_day", defaults={"value": 3, "reason": "test"})
+if not ApiKey.objects.filter(user=alice):
+    apikeys.make(alice, "laptop")
+for model in (User, Plan, ChatModel, LimitOverride, ApiKey, Group):
+    print(f"/admin/{model._meta.app_label}/{model._meta.model_name}/{model.objects.first().pk}/change/")
+"""
 
 
-def stock_pages(alice: str) -> list[str]:
-    """Lists, history and deletion as Django makes them; not its forms, whose widgets have faults of their own."""
+def stock_pages(site: Site, alice: str) -> list[str]:
+    """Lists, forms, history and deletion as Django makes them."""
     lists = [f"/admin/chat/{name}/" for name in STOCK] + ["/admin/auth/group/"]
-    return [*lists, *(f"/admin/chat/user/{alice}/{page}/" for page in ("history", "delete"))]
+    forms = [
+        *site.shell(FORMS).split(),
+        *(f"/admin/{name}/add/" for name in ("chat/user", "chat/plan", "chat/chatmodel", "auth/group")),
+        "/admin/chat/limitoverride/add/",
+        "/admin/password_change/",
+    ]
+    return [*lists, *forms, *(f"/admin/chat/user/{alice}/{page}/" for page in ("history", "delete", "password"))]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -86,8 +103,10 @@ def test_axe_finds_nothing_on_the_stock_pages(
     browser: Browser, used: str, screen: str, scheme: str, violations: Violations
 ) -> None:
     page = browser.open("/admin/", "sam", color_scheme=scheme, **SCREENS[screen])
-    for path in stock_pages(used.split()[0]):
+    for path in stock_pages(browser.site, used.split()[0]):
         assert page.goto(path).status == 200, path
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, path
         assert browser.complaints == [], path
         assert violations(page) == [], path
         browser.complaints.clear()  # axe puts inline styles on what it measures

@@ -56,6 +56,5 @@ class Command(BaseCommand):
 
 
 def _refuse_last_superuser(user: User) -> None:
-    others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)
-    if user.is_superuser and not others.exists():
+    if User.no_superuser_without([user]):
         raise CommandError("This is the last superuser. Make another one first.")
