@@ -113,15 +113,42 @@ def http_url(name: str) -> str:
     return _parse(name, "", convert, "an http or https address without a password in it")
 
 
-def redis_url(name: str) -> str:
-    def convert(raw: str) -> str:
+def redis_servers(name: str) -> tuple[str, list[tuple[str, int]]]:
+    """The address, and the sentinels that know which server is meant by its host, if it is behind any.
+
+    redis+sentinel://user:password@host:26379,host:26379/name/0 becomes redis://user:password@name/0 and two sentinels.
+    """
+
+    def convert(raw: str) -> tuple[str, list[tuple[str, int]]]:
         parts = urlsplit(raw)
+        if parts.scheme == "redis+sentinel":
+            login, at, hosts = parts.netloc.rpartition("@")
+            sentinels = [urlsplit(f"//{host}") for host in hosts.split(",")]
+            master, _, database = parts.path.strip("/").partition("/")
+            if not master or not all(each.hostname for each in sentinels):
+                raise ValueError
+            address = f"redis://{login}{at}{master}/{int(database or 0)}"
+            return address, [(str(each.hostname), each.port or 26379) for each in sentinels]
         if parts.scheme not in ("redis", "rediss", "unix") or not (parts.netloc or parts.path):
             raise ValueError
         _ = parts.port
-        return raw
+        return raw, []
 
-    return _parse(name, "", convert, "a redis://, rediss:// or unix:// address")
+    nothing: tuple[str, list[tuple[str, int]]] = ("", [])
+    return _parse(name, nothing, convert, "a redis://, rediss://, unix:// or redis+sentinel:// address")
+
+
+def behind_sentinels(address: str, sentinels: list[tuple[str, int]]) -> dict[str, Any]:
+    """What channels_redis wants to know."""
+    parts = urlsplit(address)
+    return {
+        "sentinels": sentinels,
+        "sentinel_kwargs": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+        "master_name": parts.hostname,
+        "db": int(parts.path.strip("/")),
+        "username": unquote(parts.username) if parts.username else None,
+        "password": unquote(parts.password) if parts.password else None,
+    }
 
 
 def disconnect_policy(name: str) -> float | None:

@@ -77,7 +77,7 @@ else:
     for _option, _value in _mailer.get("OPTIONS", {}).items():
         globals()[f"EMAIL_{_names.get(_option, _option.upper())}"] = _value
 
-REDIS_URL = env.redis_url("REDIS_URL")
+REDIS_URL, REDIS_SENTINELS = env.redis_servers("REDIS_URL")
 DATABASES = {"default": env.database("DATABASE_URL", BASE_DIR / "data")}
 
 INSTALLED_APPS = [
@@ -193,6 +193,16 @@ _redis_options: dict[str, Any] = {
     "SOCKET_CONNECT_TIMEOUT": 0.25,
     "SOCKET_TIMEOUT": 0.25,
 }
+_redis_host: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 0.5}
+if REDIS_SENTINELS:
+    _redis_options |= {
+        "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
+        "SENTINELS": REDIS_SENTINELS,
+        "SENTINEL_KWARGS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
+    }
+    _redis_host |= env.behind_sentinels(REDIS_URL, REDIS_SENTINELS)
+else:
+    _redis_host["address"] = REDIS_URL
 
 
 def _cache(prefix: str) -> dict[str, Any]:
@@ -216,7 +226,7 @@ if REDIS_URL:
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
             "CONFIG": {
-                "hosts": [{"address": REDIS_URL, "socket_timeout": 1, "socket_connect_timeout": 0.5}],
+                "hosts": [_redis_host],
                 "prefix": "chat",
             },
         }

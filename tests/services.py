@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -98,6 +98,64 @@ class RedisServer:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+
+class Guarded:
+    """Two Redis servers, the second a copy of the first, and a sentinel that puts it in its place within seconds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.servers = [RedisServer(folder), RedisServer(folder)]
+        self._sentinel_port = free_port()
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis+sentinel://127.0.0.1:{self._sentinel_port},127.0.0.1:1/chat/0"
+
+    def start(self) -> None:
+        first, second = self.servers
+        first.start()
+        second.start()
+        with second.client() as client:
+            client.replicaof("127.0.0.1", first.port)
+        lines = [
+            f"sentinel monitor chat 127.0.0.1 {first.port} 1",
+            "sentinel down-after-milliseconds chat 500",
+            "sentinel failover-timeout chat 3000",
+        ]
+        config = self._folder / "sentinel.conf"
+        config.write_text("\n".join(lines))
+        command = ["redis-server", str(config), "--sentinel", "--port", str(self._sentinel_port)]
+        self._process = subprocess.Popen(
+            [*command, "--dir", str(self._folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self._wait_until(lambda sentinel: sentinel.sentinel_slaves("chat"))
+
+    def fail_over(self) -> None:
+        """Kills the first server; returns when the second has its place."""
+        first, second = self.servers
+        first.stop()
+        self._wait_until(lambda sentinel: sentinel.sentinel_get_master_addr_by_name("chat")[1] == second.port)
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        for server in self.servers:
+            server.stop()
+
+    def _wait_until(self, holds: Callable[[redis.Redis], object]) -> None:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with (
+                redis.Redis(port=self._sentinel_port, socket_timeout=1) as sentinel,
+                contextlib.suppress(redis.RedisError),
+            ):
+                if holds(sentinel):
+                    return
+            time.sleep(0.1)
+        raise TimeoutError("the sentinel does not see what it should")
 
 
 class Proxy:

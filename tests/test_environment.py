@@ -25,6 +25,8 @@ SECRET = "canary-5up3r"
         ("DATABASE_URL", f"postgres://user:{SECRET}@host:port/name"),
         ("REDIS_URL", f"http://:{SECRET}@host"),
         ("REDIS_URL", f"redis://:{SECRET}@host:port"),
+        ("REDIS_URL", f"redis+sentinel://:{SECRET}@host:26379"),
+        ("REDIS_URL", f"redis+sentinel://:{SECRET}@host:26379/name/first"),
         ("EMAIL_URL", SECRET),
         ("OPENAI_BASE_URL", f"ftp://{SECRET}"),
         ("OPENAI_BASE_URL", f"https://user:{SECRET}@host/v1"),

@@ -25,5 +25,7 @@ def event_log() -> EventLog:
     loop = asyncio.get_running_loop()
     log = _LOGS.get(loop)
     if log is None:
-        log = _LOGS[loop] = RedisEventLog(settings.REDIS_URL) if settings.REDIS_URL else MemoryEventLog()
+        log = _LOGS[loop] = (
+            RedisEventLog(settings.REDIS_URL, settings.REDIS_SENTINELS) if settings.REDIS_URL else MemoryEventLog()
+        )
     return log

@@ -20,7 +20,9 @@ from uuid import UUID
 
 import orjson
 from redis.asyncio import Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
@@ -98,14 +100,23 @@ class _Far:
         self.log.wake()
 
 
+def _connect(url: str, sentinels: Sequence[tuple[str, int]]) -> Redis:
+    """With sentinels, the host of `url` is the name they know the server by."""
+    timeouts: dict[str, Any] = {"socket_connect_timeout": TIMEOUT / 2, "socket_timeout": TIMEOUT}
+    options = {**timeouts, "retry": Retry(NoBackoff(), 0)}
+    if not sentinels:
+        return Redis.from_url(url, **options)
+    known = parse_url(url)
+    name = known.pop("host")
+    return Sentinel(sentinels, sentinel_kwargs=timeouts).master_for(name, **known, **options)
+
+
 class RedisEventLog:
     """Belongs to one event loop. Without Redis its own viewers miss nothing; others get `LogMissing`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, sentinels: Sequence[tuple[str, int]] = ()) -> None:
         self._local = MemoryEventLog()
-        self._redis = Redis.from_url(
-            url, socket_connect_timeout=TIMEOUT / 2, socket_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0)
-        )
+        self._redis = _connect(url, sentinels)
         self._published: dict[UUID, _Published] = {}
         self._grown: set[UUID] = set()
         self._something_grew = asyncio.Event()
