@@ -11,6 +11,7 @@ from typing import Final
 _FENCE = re.compile(r"[ >]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(`{3,}|~{3,})(.*)")
 _BARE = re.compile(r"[\s>#*+=_~`|:!\\.-]*(?:\d{1,9}[.)]?)?[\s>#*+=_~`|:!\\-]*(?:\[[ xX]?\]?\s*)?[*_~`]*")
 _BLOCK_START = re.compile(r"\s*(?:$|[>#|]|(?:[-*+]|\d{1,9}[.)])\s)")
+_SPECIAL = re.compile(r"[\\`*_~!\[\]<]")
 _TOKEN = re.compile(r"\\.|`+|\*{1,3}|_{1,3}|~~|!?\[|\]\(?|<(?=https?:|mailto:)")
 _DESTINATION = re.compile(r"<?(?:[^()\s<>]|\([^()\s]*\))*>?(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
 _UNFINISHED = re.compile(r"<?[^\s<>]{0,2000}+>?(?:\s{1,50}+(?:[\"'].{0,200})?)?")
@@ -80,8 +81,9 @@ class _Inline:
 
     def mended(self) -> str:
         position = 0
-        while token := _TOKEN.search(self._text, position):
-            position = self._take(token[0], token.start(), token.end())
+        while special := _SPECIAL.search(self._text, position):  # most text has none, and this finds that out quickly
+            token = _TOKEN.match(self._text, special.start())
+            position = self._take(token[0], token.start(), token.end()) if token else special.end()
             if len(self._open) > _MOST_OPEN:
                 return self._text
         closing = self._close()
