@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import uuid
 from contextlib import aclosing
@@ -24,6 +25,8 @@ class Command(BaseCommand):
         parser.add_argument("--model", default="")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if sys.stderr.isatty():  # its lines would stand in the middle of the answer
+            logging.getLogger("chat").setLevel(logging.WARNING)
         question = options["question"]
         if question in (None, "-"):
             question = sys.stdin.read()
