@@ -26,10 +26,10 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 
 run: $(VENV)/.run
 	@mkdir -p -m 700 data
-	@HTTPS_ONLY=0 $(BIN)/python manage.py migrate --verbosity 0
+	@umask 077; HTTPS_ONLY=0 $(BIN)/python manage.py migrate --verbosity 0
 	@HTTPS_ONLY=0 $(BIN)/python manage.py first_admin --address http://127.0.0.1:$(PORT)/
 	@echo "Serving on http://127.0.0.1:$(PORT)/ (Ctrl+C stops)"
-	@HTTPS_ONLY=0 exec $(BIN)/daphne -v 0 -b 127.0.0.1 -p $(PORT) chatsite.asgi:application
+	@umask 077; HTTPS_ONLY=0 exec $(BIN)/daphne -v 0 -b 127.0.0.1 -p $(PORT) chatsite.asgi:application
 
 test: $(VENV)/.dev
 	@if [ -f tests/js/package-lock.json ] && command -v npm >/dev/null; then \
