@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from typing import Any
 
 import httpx2
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Browser
@@ -91,3 +94,25 @@ def test_a_chat_of_another_front_end_shows_up_and_grows_in_an_open_page(browser:
     expect(page.get_by_role("article")).to_have_count(4)
     expect(answer(page)).to_contain_text("and again")
     expect(answer(page)).to_have_attribute("data-status", "complete")
+
+
+@pytest.mark.parametrize("late", ["hx-ws", "hx-sse", "chat.js"])
+def test_a_script_that_comes_late_is_waited_for(browser: Browser, late: str) -> None:
+    context = browser.context("erin")
+    held: list[Any] = []
+    page = context.new_page()
+    page.goto("/")
+    box(page).fill("/long story")
+    button(page, "Send").click()
+    expect(answer(page)).to_have_attribute("data-status", "streaming")
+    page.route(re.compile(re.escape(late)), lambda route: held.append(route))
+    page.goto(page.url, wait_until="commit")
+    page.wait_for_timeout(1000)
+    with page.expect_websocket() as socket:
+        for route in held:
+            route.continue_()
+    assert socket.value.url.endswith("/ws/")
+    said = answer(page).inner_text()
+    expect(answer(page)).not_to_have_text(said)
+    button(page, "Stop").click()
+    expect(answer(page)).to_have_attribute("data-status", "stopped")
