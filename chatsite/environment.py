@@ -125,7 +125,8 @@ def redis_servers(name: str) -> tuple[str, list[tuple[str, int]]]:
             login, at, hosts = parts.netloc.rpartition("@")
             sentinels = [urlsplit(f"//{host}") for host in hosts.split(",")]
             master, _, database = parts.path.strip("/").partition("/")
-            if not master or not all(each.hostname for each in sentinels):
+            # As a host, the name reaches the sentinels in lower case.
+            if not master or master != master.lower() or not all(each.hostname for each in sentinels):
                 raise ValueError
             address = f"redis://{login}{at}{master}/{int(database or 0)}"
             return address, [(str(each.hostname), each.port or 26379) for each in sentinels]
@@ -135,7 +136,12 @@ def redis_servers(name: str) -> tuple[str, list[tuple[str, int]]]:
         return raw, []
 
     nothing: tuple[str, list[tuple[str, int]]] = ("", [])
-    return _parse(name, nothing, convert, "a redis://, rediss://, unix:// or redis+sentinel:// address")
+    return _parse(
+        name,
+        nothing,
+        convert,
+        "a redis://, rediss://, unix:// or redis+sentinel://host/name address, the name in lower case",
+    )
 
 
 def behind_sentinels(address: str, sentinels: list[tuple[str, int]]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ SECRET = "canary-5up3r"
         ("REDIS_URL", f"redis://:{SECRET}@host:port"),
         ("REDIS_URL", f"redis+sentinel://:{SECRET}@host:26379"),
         ("REDIS_URL", f"redis+sentinel://:{SECRET}@host:26379/name/first"),
+        ("REDIS_URL", "redis+sentinel://host:26379/MyMaster"),
         ("EMAIL_URL", SECRET),
         ("OPENAI_BASE_URL", f"ftp://{SECRET}"),
         ("OPENAI_BASE_URL", f"https://user:{SECRET}@host/v1"),

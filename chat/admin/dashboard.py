@@ -13,13 +13,12 @@ from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from chat import errors, reports
-from chat.admin import charts, sheets, words
+from chat.admin import charts, sheets, tiles, words
 from chat.admin.charts import Chart, Series
-from chat.admin.pages import SEE_USAGE, ledger_url, needs, show
+from chat.admin.pages import SEE_USAGE, ledger_days, ledger_url, needs, show
 from chat.reports import Dimension, Line, Span
 
 RANGES = (1, 7, 30, 90)
@@ -27,8 +26,6 @@ LONGEST = 366
 SHORTEST_CHART = 14
 SHOWN_LINES = 500
 REFRESH = 60
-
-Better = Literal["more", "less", ""]
 
 DIMENSIONS: Mapping[Dimension, str | Promise] = {
     "user": lazy("Person"),
@@ -66,7 +63,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         period=_period(wish.span),
         ranges=_ranges(wish),
         tabs=_tabs(wish),
-        tiles=_tiles(now, before, wish.span),
+        tiles=tiles.tiles(now, before, wish.span),
         charts=_charts(_chart_span(wish.span), lines if wish.by == "day" else None),
         heads=_heads(wish),
         with_people=wish.by != "user",
@@ -176,91 +173,6 @@ def _tabs(wish: Wish) -> list[Choice]:
     ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tile:
-    """`change` compares with as many days before; `mood` is its CSS class."""
-
-    label: str
-    value: str
-    detail: str
-    change: str
-    mood: str
-    url: str
-
-
-def _tiles(now: Line, before: Line, span: Span) -> list[Tile]:
-    def tile(
-        label: str, of: Callable[[Line], float | None], words_of: Callable[[float], str], detail: str, better: Better,
-        **filters: str,
-    ) -> Tile:  # fmt: skip
-        value, earlier = of(now), of(before)
-        return Tile(
-            label=label,
-            value="–" if value is None else words_of(value),
-            detail=detail,
-            change=_change(value, earlier),
-            mood=_mood(value, earlier, better),
-            url=ledger_url(**_ledger_days(span), **filters) if filters else "",
-        )
-
-    each = now.cost / now.people if now.people else 0
-    return [
-        tile(_("Spend"), lambda line: line.cost, words.dollars, _("%s a person") % words.dollars(each), "less"),
-        tile(_("Answers"), lambda line: line.requests, words.short, _daily(now, span), ""),
-        tile(_("Tokens"), lambda line: line.tokens, words.short, _in_and_out(now), ""),
-        tile(_("People"), lambda line: line.people, words.count, _("who got an answer"), "more"),
-        tile(_("Refusals"), lambda line: line.refusals, words.short, _("by a limit of ours"), "less"),
-        tile(
-            _("Errors"), _rate("failed"), words.percent, _answers(now.failed), "less",
-            ended="broken",
-        ),
-        tile(
-            _("Stopped"), _rate("stopped"), words.percent, _answers(now.stopped), "",
-            ended="stopped",
-        ),
-        tile(
-            _("First token"), lambda line: line.first_token_p50, words.seconds,
-            _("p95 %s") % words.seconds(now.first_token_p95), "less",
-        ),
-    ]  # fmt: skip
-
-
-def _rate(name: str) -> Callable[[Line], float | None]:
-    return lambda line: getattr(line, name) / line.requests if line.requests else None
-
-
-def _answers(number: int) -> str:
-    return ngettext("%s answer", "%s answers", number) % words.count(number)
-
-
-def _daily(line: Line, span: Span) -> str:
-    if span.length == 1:
-        return _("%s a person") % words.short(round(line.requests / (line.people or 1), 1))
-    return _("%s a day") % words.short(round(line.requests / span.length, 1))
-
-
-def _in_and_out(line: Line) -> str:
-    return _("%(prompt)s in, %(completion)s out") % {
-        "prompt": words.short(line.prompt_tokens),
-        "completion": words.short(line.completion_tokens),
-    }
-
-
-def _change(value: float | None, earlier: float | None) -> str:
-    if not value or not earlier:
-        return ""
-    change = value / earlier - 1
-    if abs(change) < 0.005:
-        return "±0 %"
-    return f"{'▲' if change > 0 else '▼'} {abs(change) * 100:,.0f} %"
-
-
-def _mood(value: float | None, earlier: float | None, better: Better) -> str:
-    if not better or not value or not earlier or abs(value / earlier - 1) < 0.005:
-        return ""
-    return "good" if (value > earlier) == (better == "more") else "bad"
-
-
 def _charts(span: Span, known: Sequence[Line] | None) -> list[Chart]:
     """`known` are the lines by day, where the table has asked for just these."""
     days = _each_day(span, known) if known and span.length > SHORTEST_CHART else reports.days(span)
@@ -305,7 +217,7 @@ def _charts(span: Span, known: Sequence[Line] | None) -> list[Chart]:
         charts.lines(
             _("Errors and stops"),
             labels,
-            [series("bad", _("errors"), _rate("failed")), series("quiet", _("stopped"), _rate("stopped"))],
+            [series("bad", _("errors"), tiles.rate("failed")), series("quiet", _("stopped"), tiles.rate("stopped"))],
             words.percent,
             floor=0.05,
         ),
@@ -380,18 +292,14 @@ def _row(line: Line, wish: Wish, whole: int) -> Row:
     )
 
 
-def _ledger_days(span: Span) -> dict[str, str]:
-    return {"day__gte": str(span.first), "day__lt": str(span.last + dt.timedelta(days=1))}
-
-
 def _ledger_filters(line: Line, wish: Wish) -> dict[str, str]:
     """What shows the rows of this line in the ledger."""
     if wish.by == "day" and line.key:
         day = dt.date.fromisoformat(line.key)
-        return _ledger_days(Span(first=day, last=day))
+        return ledger_days(Span(first=day, last=day))
     name = {"user": "person", "group": "group", "model": "model"}.get(wish.by)
     own = {name: line.key or "none"} if name and line.label else {}
-    return _ledger_days(wish.span) | own
+    return ledger_days(wish.span) | own
 
 
 def _sheet(wish: Wish, lines: Sequence[Line]) -> HttpResponse:

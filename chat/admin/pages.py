@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,8 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+
+from chat.reports import Span
 
 SEE_USAGE = "chat.view_usagerecord"
 STOP_ANSWERS = "chat.stop_answers"
@@ -54,3 +57,7 @@ def note(request: HttpRequest, about: Model, message: str) -> None:
 
 def ledger_url(**filters: str) -> str:
     return reverse("admin:chat_usagerecord_changelist", query={k: v for k, v in filters.items() if v})
+
+
+def ledger_days(span: Span) -> dict[str, str]:
+    return {"day__gte": str(span.first), "day__lt": str(span.last + dt.timedelta(days=1))}
