@@ -28,7 +28,7 @@ async def list_models() -> list[str]:
 
 
 async def _fetch() -> bytes:
-    models = client.client().models.with_streaming_response
+    models = client.provider().openai.models.with_streaming_response
     headers = {"Accept-Encoding": "identity"}
     async with models.list(extra_headers=headers, timeout=client.timeout()) as opened:
         body = b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import httpx2
@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 LATE_USAGE = 3.0
 AFTER_DONE = 0.05
 REQUEST_ID_LENGTH = 128
-HEADERS = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
 
 
 async def stream_completion(request: CompletionRequest) -> AsyncGenerator[list[UpstreamEvent], None]:
@@ -126,22 +125,14 @@ async def _open(request: CompletionRequest, clock: Clock, stack: AsyncExitStack)
 
 
 async def _attempt(fields: dict[str, Any], clock: Clock, stack: AsyncExitStack) -> httpx2.Response | Refusal:
-    completions = client.client().chat.completions.with_streaming_response
-    # In `extra_body` the fields skip the package's type-driven transformation, which costs more than all else here.
-    opening = completions.create(
-        model=fields["model"],
-        messages=[],
-        stream=True,
-        extra_body=fields,
-        extra_headers=HEADERS,
-        timeout=client.timeout(),
-    )
     try:
-        opened = await clock.wait(opening.__aenter__())
+        response = await clock.wait(client.provider().complete(fields))
+        stack.push_async_callback(_close, response)
+        if not response.is_success:
+            await clock.wait(response.aread())
+            return refusals.from_response(response)
     except Exception as exception:
         return refusals.from_exception(exception)
-    stack.push_async_callback(_close, opening)
-    response = opened.http_response
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     plain = response.headers.get("content-encoding", "identity").strip().lower() in ("", "identity")
     if kind != "text/event-stream" or not plain:
@@ -149,10 +140,10 @@ async def _attempt(fields: dict[str, Any], clock: Clock, stack: AsyncExitStack) 
     return response
 
 
-async def _close(opening: AbstractAsyncContextManager[Any]) -> None:
+async def _close(response: httpx2.Response) -> None:
     """Ends the connection unless it was read to its end; what goes wrong in doing so concerns nobody."""
     with suppress(Exception):
-        await opening.__aexit__(None, None, None)
+        await response.aclose()
 
 
 def _noted(error: errors.UpstreamError, status: int | None = None) -> errors.UpstreamError:
