@@ -39,7 +39,7 @@ def make(user: User, name: str, *, expires_at: dt.datetime | None = None) -> tup
 
 
 def usable():
-    """Keys that open the door now."""
+    """Keys that open the door now, as `ApiKey.is_usable` says of one."""
     alive = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     return ApiKey.objects.filter(alive, revoked_at=None, user__is_active=True)
 
@@ -48,11 +48,15 @@ def verify(secret: str) -> ApiKey | None:
     """The key, with its `user`; notes the use, at most once a minute. One query, two when it notes."""
     if len(secret) != LENGTH or not secret.startswith(MARK) or not secret.isascii():
         return None
-    key = usable().select_related("user").filter(digest=_digest(secret)).first()
+    try:
+        key = ApiKey.objects.select_related("user").get(digest=_digest(secret))
+    except ApiKey.DoesNotExist:
+        return None
     now = timezone.now()
-    if key and (key.last_used_at is None or now - key.last_used_at > NOTED_EVERY):
-        key.last_used_at = now
-        key.save(update_fields=("last_used_at",))
+    if not key.is_usable(now):
+        return None
+    if key.last_used_at is None or now - key.last_used_at > NOTED_EVERY:
+        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
     return key
 
 

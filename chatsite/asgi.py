@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import django
@@ -23,3 +24,8 @@ _ = get_resolver().url_patterns
 limit_daphne()
 sockets = Sockets("/ws/", NoticesConsumer.as_asgi())
 application = Drain(BreakOff(BodyLimit(ProtocolTypeRouter({"http": LeanHandler(), "websocket": sockets}))))
+
+# What is there by now stays to the end: the collector need not look at it again and again.
+gc.collect()
+gc.freeze()
+gc.set_threshold(10_000, 20, 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import uuid
 from collections.abc import Awaitable, Callable
@@ -200,5 +201,51 @@ def test_a_nudge_wakes_a_silent_tail() -> None:
             await asyncio.sleep(0)
             log.nudge(message_id)
             assert await waiting == []
+
+    asyncio.run(run())
+
+
+def test_a_reader_who_wants_fewer_pieces_misses_nothing_and_hears_the_end_at_once() -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        message_id = uuid.uuid4()
+        words = [f"{number} " for number in range(50)]
+        first = start(log, message_id)
+        loop = asyncio.get_running_loop()
+
+        async def read_slowly() -> tuple[list[float], list[LogEvent]]:
+            moments, events = [], []
+            async with aclosing(log.tail(message_id, 0.25)) as tail:
+                async for batch in tail:
+                    moments.append(loop.time())
+                    events += batch
+            return moments, merged(events)
+
+        async with asyncio.timeout(10):
+            reading = asyncio.ensure_future(read_slowly())
+            await say(log, message_id, words, lambda: 0.02)
+            ended = loop.time()
+            log.append(message_id, [LAST])
+            moments, events = await reading
+        assert events == [first, Delta(text="".join(words)), LAST]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(moments[1:-1])]
+        assert gaps
+        assert min(gaps) > 0.2
+        assert moments[-1] - ended < 0.15
+
+    asyncio.run(run())
+
+
+def test_what_comes_too_early_and_is_the_last_for_now_is_not_kept_back() -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        message_id = uuid.uuid4()
+        first = start(log, message_id)
+        async with asyncio.timeout(3), aclosing(log.tail(message_id, 0.1)) as tail:
+            assert await anext(tail) == [first]
+            log.append(message_id, [Delta(text="one")])
+            assert await anext(tail) == [Delta(text="one")]
+            log.append(message_id, [Delta(text="two")])
+            assert await anext(tail) == [Delta(text="two")]
 
     asyncio.run(run())

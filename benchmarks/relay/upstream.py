@@ -1,7 +1,8 @@
 """A model server that is never the limit. What it sends stands in the question: `paced:50:500`, `flood:2000`, `idle`.
 
 `paced` sends so many tokens a second, so many in all; `flood` as fast as they are taken; `idle`
-one token, and the end after a minute. A token holds the microsecond it was sent and its number.
+one token, and the end after a minute. A token holds the microsecond it was sent and its number; 25 of
+them make a paragraph.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding
 WISH = re.compile(rb"(paced|flood|idle):?(\d*):?(\d*)")
 TOKEN = (
     b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"bench","choices":'
-    b'[{"index":0,"delta":{"content":"%012d:%04d "},"finish_reason":null}]}\n\n'
+    b'[{"index":0,"delta":{"content":"%012d:%04d%b"},"finish_reason":null}]}\n\n'
 )
 END = (
     b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"bench","choices":'
@@ -25,6 +26,7 @@ END = (
 )
 PHASES = 16
 FLOOD = 100
+PARAGRAPH = 25
 
 
 def chunk(data: bytes) -> bytes:
@@ -80,7 +82,8 @@ class Model(asyncio.Protocol):
 
     def token(self) -> bytes:
         self.sent += 1
-        return chunk(TOKEN % (time.monotonic_ns() // 1000, self.sent - 1))
+        space = b" " if self.sent % PARAGRAPH else rb"\n\n"
+        return chunk(TOKEN % (time.monotonic_ns() // 1000, self.sent - 1, space))
 
     def tick(self) -> None:
         self.transport.write(self.token())

@@ -23,9 +23,10 @@ class EventLog(Protocol):
     def append(self, message_id: UUID, events: Sequence[LogEvent]) -> None:
         """Adds events; must be called on the event loop. Nothing may follow a last event."""
 
-    def tail(self, message_id: UUID) -> AsyncGenerator[list[LogEvent], None]:
+    def tail(self, message_id: UUID, every: float = 0.0) -> AsyncGenerator[list[LogEvent], None]:
         """All events from the first on, as they come, until the last one.
 
+        From the first words on it yields once in `every` seconds at most, but the end at once.
         Yields an empty list after a silence of at most `IDLE` seconds, or after `nudge`.
         Raises `LogMissing`, also in the middle.
         """

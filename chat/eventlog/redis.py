@@ -93,7 +93,7 @@ class _Far:
             self.log.events.extend(events[known - start :])
             self.read_from = entry_id.decode()
         self.log.ended = bool(self.log.events) and is_last(self.log.events[-1])
-        self.log.wake()
+        self.log.grew(time.monotonic())
 
     def lose(self) -> None:
         self.log.lost = True
@@ -145,8 +145,8 @@ class RedisEventLog:
         if far := self._far.get(message_id):
             far.log.wake()
 
-    def tail(self, message_id: UUID) -> AsyncGenerator[list[LogEvent], None]:
-        return self._local.tail(message_id) if self.is_local(message_id) else self._tail_far(message_id)
+    def tail(self, message_id: UUID, every: float = 0.0) -> AsyncGenerator[list[LogEvent], None]:
+        return self._local.tail(message_id, every) if self.is_local(message_id) else self._tail_far(message_id, every)
 
     async def close(self) -> None:
         tasks = [task for task in (self._publisher, self._reader) if task is not None]
@@ -220,14 +220,14 @@ class RedisEventLog:
         if self._grown:
             self._something_grew.set()
 
-    async def _tail_far(self, message_id: UUID) -> AsyncGenerator[list[LogEvent], None]:
+    async def _tail_far(self, message_id: UUID, every: float) -> AsyncGenerator[list[LogEvent], None]:
         if time.monotonic() < self._down_until:
             raise LogMissing
         far = self._far.setdefault(message_id, _Far())
         far.followers += 1
         try:
             await self._load(message_id, far)
-            async with contextlib.aclosing(far.log.tail(FAR_IDLE)) as tail:
+            async with contextlib.aclosing(far.log.tail(FAR_IDLE, every)) as tail:
                 async for events in tail:
                     yield events
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
@@ -19,25 +20,33 @@ def user_of(subject: str) -> int | None:
 
 
 def seeds(user_id: int, rules: Sequence[Rule], edges: Mapping[Period, Edges]) -> dict[str, int]:
-    """What the person's ledger rows of the present periods add up to, by rule name; one query per period.
+    """What the person's ledger rows of the present periods add up to, by rule name; one query.
 
     A failed answer gave its request back, so it is not counted as one.
     """
-    found: dict[str, int] = {}
-    for period in {rule.period for rule in rules if rule.period}:
-        sums = _sums(user_id, edges[period][0])
-        found |= {rule.name: sums[rule.unit] for rule in rules if rule.period == period}
-    return found
-
-
-def _sums(user_id: int, start_ms: int) -> dict[str, int]:
-    first_day = dt.datetime.fromtimestamp(start_ms / 1000, timezone.get_default_timezone()).date()
-    sums = UsageRecord.objects.filter(user=user_id, day__gte=first_day).aggregate(
-        request=Count("pk", filter=~Q(status="failed")),
-        token=Sum(F("prompt_tokens") + F("completion_tokens")),
-        cost=Sum("cost"),
+    first_day = {rule.period: _day(edges[rule.period][0]) for rule in rules if rule.period}
+    if not first_day:
+        return {}
+    days = (
+        UsageRecord.objects.filter(user=user_id, day__gte=min(first_day.values()))
+        .order_by()
+        .values("day")
+        .annotate(
+            request=Count("pk", filter=~Q(status="failed")),
+            token=Sum(F("prompt_tokens") + F("completion_tokens")),
+            cost=Sum("cost"),
+        )
     )
-    return {unit: amount or 0 for unit, amount in sums.items()}
+    sums: Any = list(days)
+    return {
+        rule.name: sum((each[rule.unit] or 0 for each in sums if each["day"] >= first_day[rule.period]), 0)
+        for rule in rules
+        if rule.period
+    }
+
+
+def _day(start_ms: int) -> dt.date:
+    return dt.datetime.fromtimestamp(start_ms / 1000, timezone.get_default_timezone()).date()
 
 
 def server_processes() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 
 from django.contrib.auth.models import AbstractUser, Group
@@ -41,6 +42,10 @@ class User(AbstractUser):
         """Whether only the shell could give rights again if these people were gone."""
         gone = [person.pk for person in people if person.is_superuser]
         return bool(gone) and not cls.objects.filter(is_superuser=True, is_active=True).exclude(pk__in=gone).exists()
+
+    def group_ids(self) -> list[int]:
+        """As they are now."""
+        return list(User.groups.through.objects.filter(user_id=self.pk).values_list("group_id", flat=True))
 
     def end_sessions(self) -> None:
         type(self).objects.filter(pk=self.pk).update(session_epoch=models.F("session_epoch") + 1)
@@ -148,3 +153,7 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
+
+    def is_usable(self, now: dt.datetime) -> bool:
+        in_time = self.expires_at is None or self.expires_at > now
+        return in_time and self.revoked_at is None and self.user.is_active

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -165,9 +165,9 @@ LEAD = 4
 class Part:
     """Some messages in a row, with `siblings` set on each."""
 
-    messages: list[Message]
-    has_older: bool
-    has_newer: bool
+    messages: Sequence[Message] = ()
+    has_older: bool = False
+    has_newer: bool = False
 
 
 class Tree:

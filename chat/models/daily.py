@@ -82,9 +82,10 @@ class DailyUsageQuerySet(models.QuerySet["DailyUsage"]):
         """The database adds, so that nobody's addition is lost."""
         rows = self.filter(user_id=user_id, model=model, day=day).order_by("pk")
         more = {name: models.F(name) + amount for name, amount in amounts.items() if amount}
-        # Rows of removed people may be several, and must not all grow.
-        first = rows.values_list("pk", flat=True).first()
-        if first is not None and self.filter(pk=first).update(**more):
+        if user_id is None:
+            # Rows of removed people may be several, and must not all grow.
+            rows = self.filter(pk=rows.values_list("pk", flat=True).first())
+        if rows.update(**more):
             return
         try:
             with transaction.atomic():

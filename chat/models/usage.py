@@ -21,9 +21,10 @@ from chat.models.daily import DailyUsage, site_day
 class ChatModelQuerySet(models.QuerySet["ChatModel"]):
     def allowed_to(self, user) -> ChatModelQuerySet:
         """Enabled models that name no group, or one of the person's; the site's own (`CHAT_MODEL`) always."""
-        mine = user.groups.values("pk")
-        open_to_me = Q(enabled=True) & (Q(groups=None) | Q(groups__in=mine))
-        return self.filter(open_to_me | Q(name=settings.CHAT_MODEL)).distinct()
+        mine = Q(groups=None)
+        if groups := user.group_ids():
+            mine |= Q(groups__in=groups)
+        return self.filter(Q(enabled=True) & mine | Q(name=settings.CHAT_MODEL)).distinct()
 
     def without_price(self, moment: dt.datetime) -> ChatModelQuerySet:
         """Models in use that have no price of their own at a moment."""
@@ -71,8 +72,8 @@ class ModelPriceQuerySet(models.QuerySet["ModelPrice"]):
 
         The dearest is the one with the highest price for completions, then for prompts.
         """
-        valid = self.valid_at(moment)
-        return valid.filter(model__name=model).first() or valid.order_by("-completion", "-prompt", "pk").first()
+        own = self.filter(model__name=model, valid_from__lte=moment).order_by("-valid_from").first()
+        return own or self.valid_at(moment).order_by("-completion", "-prompt", "pk").first()
 
 
 class ModelPrice(models.Model):

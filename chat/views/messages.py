@@ -10,11 +10,12 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_POST
 
-from chat import errors, exchange, viewers
+from chat import allowance, errors, exchange, viewers
 from chat.forms import read_key, read_prompt
 from chat.http import PersonRequest, is_htmx
 from chat.limits import limiter
 from chat.models import Conversation, Message, User
+from chat.models.conversation import Part
 from chat.threads import in_database
 from chat.views import pages
 from chat.views.guard import person_only, refuse_person, refusing_with
@@ -95,7 +96,7 @@ def _version(
     request: HttpRequest, conversation: Conversation, message_id: uuid.UUID, replaced: uuid.UUID | None
 ) -> str:
     conversation.refresh_from_db(fields=("head",))
-    context = pages.chat_context(request, conversation, since=message_id)
+    context = pages.chat_context(request, conversation, part=conversation.part(since=message_id))
     return render_to_string("chat/_version.html", {**context, "replaced": replaced}, request)
 
 
@@ -119,8 +120,9 @@ async def _answered(request: PersonRequest, sent: exchange.Sent, replaced: uuid.
 
 def _fragments(request: HttpRequest, sent: exchange.Sent, replaced: uuid.UUID | None) -> str:
     """The new articles. A send appends them; any other verb puts them in place of a message and all after it."""
-    context = pages.chat_context(request, sent.conversation, since=(sent.question or sent.answer).pk)
-    newest = {sent.answer.pk} | ({sent.question.pk} if sent.question else set())
-    context["articles"] = [item for item in context["articles"] if uuid.UUID(item.id) in newest]
-    context["replaced"] = replaced
-    return render_to_string("chat/_answered.html", context, request)
+    newest = [message for message in (sent.question, sent.answer) if message]
+    for message in newest:
+        message.set_siblings()
+    allowances = allowance.present(sent.grant.remaining) if sent.grant else None
+    context = pages.chat_context(request, sent.conversation, part=Part(messages=newest), allowances=allowances)
+    return render_to_string("chat/_answered.html", {**context, "replaced": replaced}, request)

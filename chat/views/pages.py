@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from chat import allowance, errors, forms, markdown, upstream
+from chat.allowance import Allowance
 from chat.events import Delta, is_last
 from chat.http import PersonRequest
 from chat.models import ChatModel, Conversation, ConversationReading, Message, User
@@ -47,9 +48,7 @@ def models_for(request: HttpRequest) -> list[ChatModel]:
     return list(ChatModel.objects.allowed_to(cast("User", request.user)))
 
 
-def part_context(request: HttpRequest, conversation: Conversation | None, **where: uuid.UUID | None) -> dict[str, Any]:
-    """Some messages of the active branch, see `Conversation.part`."""
-    part = conversation.part(**where) if conversation else Part(messages=[], has_older=False, has_newer=False)
+def part_context(request: HttpRequest, conversation: Conversation | None, part: Part) -> dict[str, Any]:
     models = models_for(request)
     labels = present.labels_of(models)
     return {
@@ -61,16 +60,25 @@ def part_context(request: HttpRequest, conversation: Conversation | None, **wher
     }
 
 
-def chat_context(request: HttpRequest, conversation: Conversation | None, **where: uuid.UUID | None) -> dict[str, Any]:
-    """Everything `chat/page.html` and its fragments show; a constant number of queries."""
+def chat_context(
+    request: HttpRequest,
+    conversation: Conversation | None,
+    part: Part,
+    allowances: Sequence[Allowance] | None = None,
+) -> dict[str, Any]:
+    """Everything `chat/page.html` and its fragments show; a constant number of queries.
+
+    `allowances` are asked for where the caller does not know them.
+    """
     user = cast("User", request.user)
     head = conversation.head if conversation else None
-    part = part_context(request, conversation, **where)
-    allowances = allowance.of(user)
+    shown = part_context(request, conversation, part)
+    if allowances is None:
+        allowances = allowance.of(user)
     return {
         **sidebar_context(request, conversation),
-        **part,
-        "running": head if head and _is_running(head, part["articles"]) else None,
+        **shown,
+        "running": head if head and _is_running(head, shown["articles"]) else None,
         "chosen_model": (conversation.model if conversation else "") or user.default_model or settings.CHAT_MODEL,
         "client_key": uuid.uuid4(),
         "prompt_limit": settings.CHAT_MAX_PROMPT_CHARS,
@@ -91,7 +99,7 @@ def _is_running(head: Message, articles: Iterable[present.Article]) -> bool:
 @require_GET
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "chat/page.html", chat_context(request, None))
+    return render(request, "chat/page.html", chat_context(request, None, Part()))
 
 
 @require_GET
@@ -113,7 +121,7 @@ def _page(request: HttpRequest, found: Conversation, **extra: Any) -> str:
     """The newest messages, or those around (`?at=`), before or after another one."""
     if found.unread:
         Conversation.objects.mark_read(found.pk)
-    context = chat_context(request, found, **_where(request))
+    context = chat_context(request, found, found.part(**_where(request)))
     context["readings"] = ConversationReading.objects.of(found.pk)
     return render_to_string("chat/page.html", {**context, **extra}, request)
 

@@ -28,7 +28,7 @@ def part(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     before, after = (read_id(request.GET.get(name, "")) for name in ("before", "after"))
     if not is_htmx(request):
         return HttpResponseRedirect(f"/c/{conversation.pk}/?{request.META['QUERY_STRING']}")
-    context = pages.part_context(request, conversation, before=before, after=after)
+    context = pages.part_context(request, conversation, conversation.part(before=before, after=after))
     context["has_older"] = context["has_older"] and after is None
     context["has_newer"] = context["has_newer"] and before is None
     return render(request, "chat/_part.html", context)

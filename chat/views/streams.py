@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -16,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
-from chat import allowance, errors, pace, recovery, runner, viewers
+from chat import allowance, errors, recovery, runner, viewers
 from chat.eventlog import LogMissing, event_log
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage, is_last
 from chat.generation import NotSaved
@@ -87,7 +86,8 @@ def _find(user_id: int, message_id: uuid.UUID) -> Message | None:
 
 
 def _reload(message_id: uuid.UUID) -> Message | None:
-    return Message.objects.filter(pk=message_id, conversation__deleted_at=None).select_related("conversation").first()
+    alive = Message.objects.filter(pk=message_id, conversation__deleted_at=None)
+    return alive.select_related("conversation__user").first()
 
 
 def stored_events(message: Message) -> list[LogEvent]:
@@ -137,8 +137,8 @@ class _Telling:
         return fresh
 
 
-async def events_of(message: Message) -> AsyncGenerator[list[LogEvent], None]:
-    """The events of a message wherever they are: in the log, or growing in the database.
+async def events_of(message: Message, every: float = 0.0) -> AsyncGenerator[list[LogEvent], None]:
+    """The events of a message wherever they are: in the log (see its `tail`), or growing in the database.
 
     An empty list means silence. Ends after the last event, or when the message is gone.
     Where another process is silent, or its log cannot be read, the database is asked.
@@ -148,7 +148,7 @@ async def events_of(message: Message) -> AsyncGenerator[list[LogEvent], None]:
     while True:
         fresh = telling.source()
         try:
-            async with aclosing(log.tail(message.pk)) as tail:
+            async with aclosing(log.tail(message.pk, every)) as tail:
                 async for events in tail:
                     if not events and not log.is_local(message.pk):
                         break
@@ -241,36 +241,19 @@ def _gone() -> Failed:
 
 async def _html(request: HttpRequest, message: Message, shown: int | None) -> AsyncGenerator[bytes, None]:
     encoder = HtmlEncoder(f"m-{message.pk}", shown)
-    log, loop = event_log(), asyncio.get_running_loop()
     yield sse.COMMENT_PING
     last: LogEvent | None = None
     async with (
         _viewer(message, _grace_of_a_page(), request) as viewer,
-        aclosing(events_of(message)) as source,
+        aclosing(events_of(message, REPAINT)) as source,
     ):
-        waiting: list[LogEvent] = []
-        painted = 0.0
-        later: asyncio.TimerHandle | None = None
         async for events in source:
             if viewer.closed:
                 yield encoder.closing()
                 return
-            waiting += events
-            last = events[-1] if events else last
-            now, ended = time.monotonic(), bool(last and is_last(last))
-            if events and not ended and now < painted + pace.stretched(REPAINT):
-                # It is painted with what comes next, so that no words wait twice; at the latest a moment from now.
-                later = later or loop.call_later(pace.stretched(REPAINT), log.nudge, message.pk)
-                continue
-            if later:
-                later.cancel()
-                later = None
-            if frame := encoder.encode(waiting) or (b"" if waiting else sse.COMMENT_PING):
+            if frame := encoder.encode(events) or (b"" if events else sse.COMMENT_PING):
                 yield frame
-            if ended:
-                break
-            waiting.clear()
-            painted = now
+            last = events[-1] if events else last
     if isinstance(last, Failed) and last.code == NotSaved.code:
         yield await _unsaved_frame(request, message, last, encoder)
     elif frame := await _last_frame(request, message.pk, encoder):
@@ -291,7 +274,8 @@ async def _last_frame(request: HttpRequest, message_id: uuid.UUID, encoder: Html
         if message is None:
             return encoder.closing()
         conversation, person = message.conversation, message.conversation.user
-        Conversation.objects.mark_read(conversation.pk)
+        if conversation.unread:
+            Conversation.objects.mark_read(conversation.pk)
         message.set_siblings()
         models = list(ChatModel.objects.allowed_to(person))
         context = {"article": present.article(message, present.labels_of(models)), "models": models}

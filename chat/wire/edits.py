@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-_CLOSING_TAGS = re.compile(r"(?:</[a-z0-9]+>)+\Z")
+_CLOSING_TAG = re.compile(r"</[a-z0-9]+>")
 _TAG = re.compile(r"""<(/?)([a-z0-9]+)(?:[^>"]|"[^"]*")*>""")
 _VOID = frozenset({"br", "hr"})
 
@@ -24,10 +24,9 @@ class Edit:
 
 def edits(old: str, new: str) -> list[Edit]:
     """To be applied in order, deepest first. Both must be one well-formed element."""
-    closing = match[0] if (match := _CLOSING_TAGS.search(old)) else ""
-    opening = old[: len(old) - len(closing)]
-    if closing and new.startswith(opening):
-        return _appends(new, len(opening), closing.count("<") - 1)
+    end, closed = _end_of_words(old)
+    if closed and new.startswith(old[:end]):
+        return _appends(new, end, closed - 1)
     starts = _starts_of_last_children(old)
     depth = max(
         index for index, start in enumerate(starts) if new.startswith(old[:start]) and new[start : start + 2] != "</"
@@ -37,6 +36,14 @@ def edits(old: str, new: str) -> list[Edit]:
         return [Edit(depth=0, swap="outerMorph", markup=new)]
     end = first.end() if first[2] in _VOID else new.index(">", end_of_content(new, first.end())) + 1
     return [Edit(depth=depth, swap="outerMorph", markup=new[start:end]), *_appends(new, end, depth - 1)]
+
+
+def _end_of_words(markup: str) -> tuple[int, int]:
+    """Where the closing tags at the end begin, and how many they are; searched from the end, for that is near."""
+    end, closed = len(markup), 0
+    while (start := markup.rfind("</", 0, end)) >= 0 and _CLOSING_TAG.fullmatch(markup, start, end):
+        end, closed = start, closed + 1
+    return end, closed
 
 
 def _appends(new: str, position: int, depth: int) -> list[Edit]:
