@@ -7,7 +7,7 @@ import contextvars
 import logging
 import uuid
 import weakref
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, transaction
@@ -17,6 +17,7 @@ from chat.eventlog import EventLog, event_log
 from chat.generation import Interrupted, Job, Run, generate
 from chat.limits import limiter
 from chat.models import Message, Status
+from chat.models.conversation import Checkpoint
 from chat.models.usage import Outcome
 from chat.notices import Notice
 from chat.threads import in_database
@@ -246,19 +247,14 @@ def _renewal(run: Run) -> limiter.Renewal:
     return limiter.Renewal(subject=job.subject, rules=job.rules, lease_id=str(job.message_id), tokens=tokens, cost=cost)
 
 
-Checkpoint = tuple[str, str, Any]
-
-
 def _save_texts(
-    process_id: uuid.UUID, changed: dict[uuid.UUID, Checkpoint], running: Iterable[uuid.UUID]
+    process_id: uuid.UUID, changed: Mapping[uuid.UUID, Checkpoint], running: Iterable[uuid.UUID]
 ) -> list[uuid.UUID]:
     """One transaction for all texts; returns the answers that are to end: stopped, deleted, person deactivated."""
+    if changed:
+        with transaction.atomic():
+            Message.objects.save_texts(process_id, changed)
     mine = Message.objects.running().filter(owner=process_id)
-    with transaction.atomic():
-        for message_id, (text, reasoning, first_token_at) in changed.items():
-            mine.filter(pk=message_id).update(
-                status=Status.STREAMING, content=text, reasoning=reasoning, first_token_at=first_token_at
-            )
     wanted = set(
         mine.filter(
             pk__in=running, stop_requested=False, conversation__deleted_at=None, conversation__user__is_active=True

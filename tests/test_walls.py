@@ -15,6 +15,7 @@ LEVELS: dict[str, int] = {
     "threads": 0,
     "metrics": 0,
     "pace": 0,
+    "timers": 0,
     "models": 1,
     "upstream": 1,
     "demo": 1,

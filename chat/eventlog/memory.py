@@ -10,31 +10,38 @@ from uuid import UUID
 from chat import metrics, pace
 from chat.eventlog.base import IDLE, INTERVAL, KEEP_AFTER_END, LogMissing, merged
 from chat.events import LogEvent, Started, is_last
+from chat.timers import LazyTimer
 
 
-class _Waiter:
-    """One who waits for a log to grow: not before `due`, at the latest when the timer rings."""
+class _Reader:
+    """One who follows a log and sleeps between two looks at it."""
 
-    __slots__ = ("due", "future", "in_time", "pause", "timer")
+    __slots__ = ("_future", "_loop", "due", "pause", "timer")
 
-    def __init__(self, seconds: float, due: float, pause: float) -> None:
-        loop = asyncio.get_running_loop()
-        self.due = due
-        self.pause = pause
-        self.in_time = False
-        self.future: asyncio.Future[None] = loop.create_future()
-        self.timer = loop.call_later(seconds, self.ring)
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] = self._loop.create_future()
+        self.timer = LazyTimer(self.ring)
+        self.due = 0.0
+        self.pause = 0.0
+
+    async def sleep(self, log: Log, seconds: float) -> None:
+        """Until the log wakes this reader, so many seconds at most."""
+        self._future = self._loop.create_future()
+        self.ring_within(seconds)
+        log.waiters.append(self)
+        try:
+            await self._future
+        finally:
+            if self in log.waiters:
+                log.waiters.remove(self)
 
     def ring(self) -> None:
-        if not self.future.done():
-            self.future.set_result(None)
+        if not self._future.done():
+            self._future.set_result(None)
 
-    def ring_in_time(self) -> None:
-        """There is something, but too early: it goes with what comes next, or soon."""
-        if not self.in_time:
-            self.in_time = True
-            self.timer.cancel()
-            self.timer = self.future.get_loop().call_later(self.pause, self.ring)
+    def ring_within(self, seconds: float) -> None:
+        self.timer.set(self._loop.time() + seconds)
 
 
 class Log:
@@ -45,7 +52,7 @@ class Log:
     def __init__(self) -> None:
         self.events: list[LogEvent] = []
         self.pending: list[LogEvent] = []
-        self.waiters: list[_Waiter] = []
+        self.waiters: list[_Reader] = []
         self.flushed_at = self.since = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self.ended = False
@@ -82,13 +89,14 @@ class Log:
         if self.ended:
             self.wake()
             return
-        early: list[_Waiter] = []
-        for waiter in self.waiters:
-            if waiter.due <= now:
-                waiter.ring()
+        early: list[_Reader] = []
+        for reader in self.waiters:
+            if reader.due <= now:
+                reader.ring()
             else:
-                waiter.ring_in_time()
-                early.append(waiter)
+                # It goes with what comes next, so that no words wait twice; at the latest a moment from now.
+                reader.ring_within(reader.pause)
+                early.append(reader)
         self.waiters = early
 
     def wake(self) -> None:
@@ -96,34 +104,27 @@ class Log:
         for waiter in waiters:
             waiter.ring()
 
-    async def wait(self, seconds: float, due: float, pause: float) -> None:
-        waiter = _Waiter(seconds, due, pause)
-        self.waiters.append(waiter)
-        try:
-            await waiter.future
-        finally:
-            waiter.timer.cancel()
-            if waiter in self.waiters:
-                self.waiters.remove(waiter)
-
     async def tail(self, idle: float, every: float) -> AsyncGenerator[list[LogEvent], None]:
-        position, due, pause = 0, 0.0, every
-        while True:
-            behind = len(self.events) > position
-            if not behind and self.lost:
-                raise LogMissing
-            if not behind or (not self.ended and time.monotonic() < due):
-                await self.wait(pause if behind else idle, due, pause)
-                if self.lost and len(self.events) == position:
+        position, reader = 0, _Reader()
+        try:
+            while True:
+                behind = len(self.events) > position
+                if not behind and self.lost:
                     raise LogMissing
-            batch = self.events[position:]
-            position += len(batch)
-            if every and batch and not isinstance(batch[-1], Started):
-                pause = pace.stretched(every)
-                due = time.monotonic() + pause
-            yield batch
-            if batch and is_last(batch[-1]):
-                return
+                if not behind or (not self.ended and time.monotonic() < reader.due):
+                    await reader.sleep(self, reader.pause if behind else idle)
+                    if self.lost and len(self.events) == position:
+                        raise LogMissing
+                batch = self.events[position:]
+                position += len(batch)
+                if every and batch and not isinstance(batch[-1], Started):
+                    reader.pause = pace.stretched(every)
+                    reader.due = time.monotonic() + reader.pause
+                yield batch
+                if batch and is_last(batch[-1]):
+                    return
+        finally:
+            reader.timer.stop()
 
 
 class MemoryEventLog:

@@ -30,7 +30,7 @@ async def list_models() -> list[str]:
 async def _fetch() -> bytes:
     models = client.provider().openai.models.with_streaming_response
     headers = {"Accept-Encoding": "identity"}
-    async with models.list(extra_headers=headers, timeout=client.timeout()) as opened:
+    async with models.list(extra_headers=headers, timeout=client.TIMEOUT) as opened:
         body = b""
         async for chunk in opened.http_response.aiter_bytes():
             body += chunk

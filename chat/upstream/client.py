@@ -19,14 +19,13 @@ from openai import AsyncOpenAI, DefaultAioHttpClient, DefaultAsyncHttpx2Client
 
 from chat.demo import DemoTransport
 
-CONNECT_TIMEOUT = 5.0
-WRITE_TIMEOUT = 30.0
-READ_TIMEOUT_MARGIN = 30.0
 MAX_CONNECTIONS = 1000
 KEEP_ALIVE = 30.0
 ERROR_BODY_LIMIT = 65_536
 DEMO_URL = "http://demo.invalid/v1"
 
+TIMEOUT = httpx2.Timeout(connect=5.0, read=None, write=30.0, pool=5.0)
+"""Every caller has a clock of its own for what it reads; the transport's would be wound up anew for each packet."""
 STREAMED = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
 
 _providers: dict[asyncio.AbstractEventLoop, dict[tuple[str, str], Provider]] = {}
@@ -123,7 +122,7 @@ class Provider:
             self.url,
             headers=self.headers,
             content=orjson.dumps(fields),
-            extensions={"timeout": timeout().as_dict()},
+            extensions={"timeout": TIMEOUT.as_dict()},
         )
         return await self.http.send(request, stream=True)
 
@@ -173,9 +172,3 @@ def _http_client() -> httpx2.AsyncClient:
 def _tls() -> ssl.SSLContext:
     """Reading the trust store is slow, so every loop shares what was read."""
     return httpx2.create_ssl_context()
-
-
-def timeout() -> httpx2.Timeout:
-    """The transport's own clocks; its read clock only backs up those of `completion`."""
-    read = max(settings.CHAT_FIRST_TOKEN_TIMEOUT, settings.CHAT_STALL_TIMEOUT) + READ_TIMEOUT_MARGIN
-    return httpx2.Timeout(connect=CONNECT_TIMEOUT, read=read, write=WRITE_TIMEOUT, pool=CONNECT_TIMEOUT)
