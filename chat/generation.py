@@ -16,8 +16,8 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from chat import errors, metrics, notices, pace, upstream
-from chat.eventlog import INTERVAL, EventLog
+from chat import errors, metrics, notices, upstream
+from chat.eventlog import EventLog
 from chat.events import Delta, Failed, Finish, Finished, LogEvent, Opened, Reasoning, Started, UpstreamEvent, Usage
 from chat.limits import limiter
 from chat.limits.values import Rule
@@ -227,7 +227,7 @@ async def _relay(run: Run, log: EventLog) -> None:
                 log.append(run.job.message_id, shown)
                 if run.finish is None:
                     # What comes meanwhile is taken in one piece: waking for every token would cost more than all else.
-                    await asyncio.sleep(pace.stretched(INTERVAL))
+                    await asyncio.sleep(log.rest(run.job.message_id))
     if run.finish is None:
         raise errors.UpstreamBroken
     if run.finish.reason in ("stop", "length") and not run.text[len(run.job.prefix) :]:

@@ -31,6 +31,9 @@ class EventLog(Protocol):
         Raises `LogMissing`, also in the middle.
         """
 
+    def rest(self, message_id: UUID) -> float:
+        """Seconds until a reader in this process may want more of a log that is written here."""
+
     def is_local(self, message_id: UUID) -> bool:
         """Whether this process writes the log, so that silence means that the model is silent."""
 

@@ -14,16 +14,22 @@ from chat.timers import LazyTimer
 
 
 class _Reader:
-    """One who follows a log and sleeps between two looks at it."""
+    """One who follows a log, and sleeps between two looks at it for `pause` seconds at least: not before `due`."""
 
-    __slots__ = ("_future", "_loop", "due", "pause", "timer")
+    __slots__ = ("_future", "_loop", "due", "every", "pause", "timer")
 
-    def __init__(self) -> None:
+    def __init__(self, every: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
         self.timer = LazyTimer(self.ring)
+        self.every = self.pause = every
         self.due = 0.0
-        self.pause = 0.0
+
+    def look(self, newest: LogEvent, now: float) -> None:
+        """It sees what there is, up to `newest`. After the start it does not rest: the first words come at once."""
+        if self.every and self.due <= now and not isinstance(newest, Started):
+            self.pause = pace.stretched(self.every)
+            self.due = now + self.pause
 
     async def sleep(self, log: Log, seconds: float) -> None:
         """Until the log wakes this reader, so many seconds at most."""
@@ -47,11 +53,12 @@ class _Reader:
 class Log:
     """One log and those who wait for it. `lost` says that its end will never come this way."""
 
-    __slots__ = ("ended", "events", "flushed_at", "lost", "pending", "since", "timer", "waiters")
+    __slots__ = ("ended", "events", "flushed_at", "lost", "pending", "readers", "since", "timer", "waiters")
 
     def __init__(self) -> None:
         self.events: list[LogEvent] = []
         self.pending: list[LogEvent] = []
+        self.readers: set[_Reader] = set()
         self.waiters: list[_Reader] = []
         self.flushed_at = self.since = 0.0
         self.timer: asyncio.TimerHandle | None = None
@@ -92,6 +99,7 @@ class Log:
         early: list[_Reader] = []
         for reader in self.waiters:
             if reader.due <= now:
+                reader.look(self.events[-1], now)
                 reader.ring()
             else:
                 # It goes with what comes next, so that no words wait twice; at the latest a moment from now.
@@ -104,8 +112,13 @@ class Log:
         for waiter in waiters:
             waiter.ring()
 
+    def rest(self) -> float:
+        due = min((reader.due for reader in self.readers), default=0.0)
+        return max(pace.stretched(INTERVAL), due - time.monotonic())
+
     async def tail(self, idle: float, every: float) -> AsyncGenerator[list[LogEvent], None]:
-        position, reader = 0, _Reader()
+        position, reader = 0, _Reader(every)
+        self.readers.add(reader)
         try:
             while True:
                 behind = len(self.events) > position
@@ -117,14 +130,14 @@ class Log:
                         raise LogMissing
                 batch = self.events[position:]
                 position += len(batch)
-                if every and batch and not isinstance(batch[-1], Started):
-                    reader.pause = pace.stretched(every)
-                    reader.due = time.monotonic() + reader.pause
+                if batch:
+                    reader.look(batch[-1], time.monotonic())
                 yield batch
                 if batch and is_last(batch[-1]):
                     return
         finally:
             reader.timer.stop()
+            self.readers.discard(reader)
 
 
 class MemoryEventLog:
@@ -148,6 +161,9 @@ class MemoryEventLog:
     def tail(self, message_id: UUID, every: float = 0.0) -> AsyncGenerator[list[LogEvent], None]:
         log = self._logs.get(message_id)
         return log.tail(IDLE, every) if log else _missing()
+
+    def rest(self, message_id: UUID) -> float:
+        return self._logs[message_id].rest()
 
     def is_local(self, message_id: UUID) -> bool:
         return message_id in self._logs

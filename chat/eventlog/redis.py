@@ -137,6 +137,9 @@ class RedisEventLog:
         if self._publisher is None:
             self._publisher = _detached(self._publish_for_ever())
 
+    def rest(self, message_id: UUID) -> float:
+        return self._local.rest(message_id)
+
     def is_local(self, message_id: UUID) -> bool:
         return self._local.is_local(message_id)
 

@@ -46,7 +46,7 @@ def subject_of(user: User) -> str:
 
 def rules_for(user: User) -> tuple[Rule, ...]:
     """Override before the most generous of the groups' plans before the default plan."""
-    return build(_limits(_plans_of(user.group_ids())) | _overrides(user))
+    return build(_limits(_plans_of(user.group_ids)) | _overrides(user))
 
 
 def _plans_of(groups: Collection[int]) -> list[Plan]:

@@ -99,6 +99,10 @@ class Conversation(models.Model):
     def __str__(self) -> str:
         return str(self.pk)
 
+    @property
+    def address(self) -> str:
+        return f"/c/{self.pk}/"
+
     def branch(self) -> list[Message]:
         """The active branch, oldest first, with `siblings` (ids in order) set on each; one query."""
         return self.branch_to(self.head_id)

@@ -22,7 +22,7 @@ class ChatModelQuerySet(models.QuerySet["ChatModel"]):
     def allowed_to(self, user) -> ChatModelQuerySet:
         """Enabled models that name no group, or one of the person's; the site's own (`CHAT_MODEL`) always."""
         mine = Q(groups=None)
-        if groups := user.group_ids():
+        if groups := user.group_ids:
             mine |= Q(groups__in=groups)
         return self.filter(Q(enabled=True) & mine | Q(name=settings.CHAT_MODEL)).distinct()
 

@@ -29,7 +29,7 @@ def rename(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     if is_htmx(request):
         context = {**pages.sidebar_context(request, conversation), "models": pages.models_for(request)}
         return render(request, "chat/_renamed.html", context)
-    return HttpResponseRedirect(f"/c/{conversation.pk}/")
+    return HttpResponseRedirect(conversation.address)
 
 
 @require_POST

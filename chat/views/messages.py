@@ -80,7 +80,7 @@ async def show(request: PersonRequest, message_id: uuid.UUID) -> HttpResponseBas
     """Goes to another version of a message, and to what was said after it."""
     conversation, replaced = await in_database(_show, request.person, message_id)
     if not is_htmx(request):
-        return HttpResponseRedirect(f"/c/{conversation.pk}/?at={message_id}#m-{message_id}")
+        return HttpResponseRedirect(f"{conversation.address}?at={message_id}#m-{message_id}")
     html = await in_database(_version, request, conversation, message_id, replaced)
     return HttpResponse(html, headers={"HX-Trigger": json.dumps({"version-shown": {"id": f"m-{message_id}"}})})
 
@@ -104,7 +104,7 @@ async def _answered(request: PersonRequest, sent: exchange.Sent, replaced: uuid.
     """Fragments for htmx; a plain form is sent on to a page that streams, so that a reload asks nothing."""
     if sent.is_new:
         viewers.started(sent.answer.pk)
-    address = f"/c/{sent.conversation.pk}/"
+    address = sent.conversation.address
     if not is_htmx(request):
         return HttpResponseRedirect(f"{address}?live=1#m-{sent.answer.pk}", status=303)
     html = await in_database(_fragments, request, sent, replaced)
@@ -121,7 +121,7 @@ async def _answered(request: PersonRequest, sent: exchange.Sent, replaced: uuid.
 def _fragments(request: HttpRequest, sent: exchange.Sent, replaced: uuid.UUID | None) -> str:
     """The new articles. A send appends them; any other verb puts them in place of a message and all after it."""
     newest = [message for message in (sent.question, sent.answer) if message]
-    for message in newest:
+    for message in newest[:1] if sent.is_new else newest:  # below a new question there is one answer
         message.set_siblings()
     allowances = allowance.present(sent.grant.remaining) if sent.grant else None
     context = pages.chat_context(request, sent.conversation, part=Part(messages=newest), allowances=allowances)

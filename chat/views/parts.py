@@ -27,7 +27,7 @@ def part(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     conversation = own_conversation(request, conversation_id)
     before, after = (read_id(request.GET.get(name, "")) for name in ("before", "after"))
     if not is_htmx(request):
-        return HttpResponseRedirect(f"/c/{conversation.pk}/?{request.META['QUERY_STRING']}")
+        return HttpResponseRedirect(f"{conversation.address}?{request.META['QUERY_STRING']}")
     context = pages.part_context(request, conversation, conversation.part(before=before, after=after))
     context["has_older"] = context["has_older"] and after is None
     context["has_newer"] = context["has_newer"] and before is None

@@ -108,4 +108,4 @@ def conversation_settings(request: HttpRequest, conversation_id: uuid.UUID) -> H
         messages.success(request, _("Saved."))
     else:
         messages.error(request, " ".join(str(problem) for each in form.errors.values() for problem in each))
-    return HttpResponseRedirect(f"/c/{conversation.pk}/")
+    return HttpResponseRedirect(conversation.address)
