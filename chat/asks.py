@@ -146,7 +146,7 @@ def _is_answering(conversation: Conversation, roll: recovery.Roll) -> bool:
 def _earlier(ask: Ask, answer_id: uuid.UUID) -> Sent | None:
     if not Message.objects.filter(pk=answer_id).exists():
         return None
-    answer = Message.objects.for_user(ask.user).select_related("parent").filter(pk=answer_id).first()
+    answer = Message.objects.for_user(ask.user).select_related("parent").one(pk=answer_id)
     if answer is None:
         return None
     if ask.question is not None and (answer.parent is None or answer.parent.content != ask.question):

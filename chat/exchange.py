@@ -10,7 +10,6 @@ from functools import partial
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import QuerySet
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
@@ -21,7 +20,7 @@ from chat.generation import Job
 from chat.limits import limiter
 from chat.limits.limiter import Grant
 from chat.models import Conversation, DailyUsage, Message, Status, User
-from chat.models.conversation import RUNNING
+from chat.models.conversation import RUNNING, MessageQuerySet
 from chat.text import clean_text
 from chat.threads import in_database
 from chat.upstream import CompletionRequest
@@ -151,7 +150,7 @@ async def stop_for_admin(message_id: uuid.UUID) -> Message:
     return await _stop(Message.objects.select_related("conversation"), message_id)
 
 
-async def _stop(reachable: QuerySet[Message], message_id: uuid.UUID) -> Message:
+async def _stop(reachable: MessageQuerySet, message_id: uuid.UUID) -> Message:
     message = await in_database(_request_stop, reachable, message_id)
     if message.is_running:
         if runner.current().stop(message.pk):
@@ -295,14 +294,14 @@ def _running_in_chat(user: User, chat_id: str) -> Message | None:
 
 
 def _conversation(user: User, conversation_id: uuid.UUID) -> Conversation:
-    found = Conversation.objects.for_user(user).select_related("head").filter(pk=conversation_id).first()
+    found = Conversation.objects.for_user(user).select_related("head").one(pk=conversation_id)
     if found is None:
         raise errors.NotFound
     return found
 
 
 def _message(user: User, message_id: uuid.UUID, role: str) -> Message:
-    found = Message.objects.for_user(user).select_related("parent").filter(pk=message_id, role=role).first()
+    found = Message.objects.for_user(user).select_related("parent").one(pk=message_id, role=role)
     if found is None:
         raise errors.NotFound
     return found
@@ -312,14 +311,14 @@ def _answer(user: User, message_id: uuid.UUID) -> Message:
     return _answer_among(Message.objects.for_user(user).select_related("parent"), message_id)
 
 
-def _answer_among(reachable: QuerySet[Message], message_id: uuid.UUID) -> Message:
-    found = reachable.filter(pk=message_id, role=Message.Role.ASSISTANT).first()
+def _answer_among(reachable: MessageQuerySet, message_id: uuid.UUID) -> Message:
+    found = reachable.one(pk=message_id, role=Message.Role.ASSISTANT)
     if found is None:
         raise errors.NotFound
     return found
 
 
-def _request_stop(reachable: QuerySet[Message], message_id: uuid.UUID) -> Message:
+def _request_stop(reachable: MessageQuerySet, message_id: uuid.UUID) -> Message:
     answer = _answer_among(reachable, message_id)
     Message.objects.running().filter(pk=answer.pk).update(stop_requested=True)
     return answer

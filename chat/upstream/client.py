@@ -121,7 +121,7 @@ class Provider:
             "POST",
             self.url,
             headers=self.headers,
-            content=orjson.dumps(fields),
+            content=orjson.dumps(fields).decode(),  # orjson's bytes keep a buffer of 4 KB while the stream is open
             extensions={"timeout": TIMEOUT.as_dict()},
         )
         return await self.http.send(request, stream=True)
@@ -151,8 +151,11 @@ def _build(base_url: str, api_key: str) -> Provider:
         max_retries=0,
     )
     given = {**openai.default_headers, **openai.auth_headers, **STREAMED}
-    headers = httpx2.Headers({name: value for name, value in given.items() if isinstance(value, str)})
-    return Provider(openai=openai, http=http, url=openai.base_url.join("chat/completions"), headers=headers)
+    # What the package would tell of this machine is left out.
+    told = {name: value for name, value in given.items() if isinstance(value, str) and name[:12] != "X-Stainless-"}
+    return Provider(
+        openai=openai, http=http, url=openai.base_url.join("chat/completions"), headers=httpx2.Headers(told)
+    )
 
 
 def _demo_client() -> httpx2.AsyncClient:

@@ -86,7 +86,7 @@ async def show(request: PersonRequest, message_id: uuid.UUID) -> HttpResponseBas
 
 
 def _show(person: User, message_id: uuid.UUID) -> tuple[Conversation, uuid.UUID | None]:
-    message = Message.objects.for_user(person).filter(pk=message_id).first()
+    message = Message.objects.for_user(person).one(pk=message_id)
     if message is None:
         raise errors.NotFound
     return message.conversation, message.conversation.show(message_id)

@@ -114,7 +114,7 @@ async def conversation(request: PersonRequest, conversation_id: uuid.UUID) -> Ht
 
 
 def _find(person: User, conversation_id: uuid.UUID) -> Conversation | None:
-    return Conversation.objects.for_user(person).select_related("head").filter(pk=conversation_id).first()
+    return Conversation.objects.for_user(person).select_related("head").one(pk=conversation_id)
 
 
 def _page(request: HttpRequest, found: Conversation, **extra: Any) -> str:

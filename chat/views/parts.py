@@ -62,4 +62,4 @@ def _shown(request: HttpRequest) -> Conversation | None:
         return None
     if match.url_name != "conversation":
         return None
-    return Conversation.objects.for_user(request.user).filter(pk=match.kwargs["conversation_id"]).first()
+    return Conversation.objects.for_user(request.user).one(pk=match.kwargs["conversation_id"])

@@ -7,6 +7,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing
+from typing import cast
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -19,7 +20,7 @@ from chat import allowance, errors, recovery, runner, viewers
 from chat.eventlog import LogMissing, event_log
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage, is_last
 from chat.generation import NotSaved
-from chat.models import ChatModel, Conversation, Message
+from chat.models import ChatModel, Conversation, Message, User
 from chat.models.conversation import Status
 from chat.threads import in_database, let_go
 from chat.viewers import Viewer
@@ -76,18 +77,13 @@ def _closed() -> HttpResponseBase:
 
 
 def _find(user_id: int, message_id: uuid.UUID) -> Message | None:
-    return (
-        Message.objects.filter(
-            pk=message_id, role=Message.Role.ASSISTANT, conversation__user=user_id, conversation__deleted_at=None
-        )
-        .select_related("conversation")
-        .first()
-    )
+    alive = Message.objects.filter(conversation__user=user_id, conversation__deleted_at=None)
+    return alive.select_related("conversation").one(pk=message_id, role=Message.Role.ASSISTANT)
 
 
 def _reload(message_id: uuid.UUID) -> Message | None:
-    alive = Message.objects.filter(pk=message_id, conversation__deleted_at=None)
-    return alive.select_related("conversation__user").first()
+    alive = Message.objects.filter(conversation__deleted_at=None)
+    return alive.select_related("conversation").one(pk=message_id)
 
 
 def stored_events(message: Message) -> list[LogEvent]:
@@ -273,7 +269,7 @@ async def _last_frame(request: HttpRequest, message_id: uuid.UUID, encoder: Html
         message = _reload(message_id)
         if message is None:
             return encoder.closing()
-        conversation, person = message.conversation, message.conversation.user
+        conversation, person = message.conversation, cast("User", request.user)
         if conversation.unread:
             Conversation.objects.mark_read(conversation.pk)
         message.set_siblings()
