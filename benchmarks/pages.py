@@ -40,7 +40,7 @@ Conversation.objects.filter(pk=long.pk).update(head=parent)
 print(json.dumps([str(long.pk), str(made[-1].pk)]))
 """
 QUERIES = """
-import json
+import json, re
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -56,7 +56,7 @@ for path in {paths!r}:
             with connection.cursor() as cursor:
                 cursor.execute("EXPLAIN " + ("QUERY PLAN " if connection.vendor == "sqlite" else "") + query["sql"])
                 plans += [str(row[-1]) for row in cursor.fetchall()]
-    scans = [plan for plan in plans if plan.startswith(("SCAN chat_message", "SCAN chat_conversation"))]
+    scans = [plan for plan in plans if re.search("(SCAN|Seq Scan on) chat_(message|conversation)", plan)]
     found[path] = [len(queries), scans]
 print(json.dumps(found))
 """

@@ -5,6 +5,7 @@ Short synchronous functions, each called through one hop to a thread.
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -189,20 +190,11 @@ def write(prepared: Prepared, grant: Grant, process_id: uuid.UUID) -> Sent:
 def _insert(prepared: Prepared, grant: Grant, process_id: uuid.UUID) -> Sent:
     ask = prepared.ask
     now = timezone.now()
-    conversation = ask.conversation or Conversation.objects.create(
-        pk=derived_id(ask.user.pk, ask.client_key, "conversation"),
-        user=ask.user,
-        title=title_from(ask.question or (ask.turns[-1][1] if ask.turns else "")),
-        model=ask.model,
-        client_id=ask.client_id,
-        transient=ask.transient,
-        created_at=now,
-        updated_at=now,
-    )
+    conversation = ask.conversation or _begin(prepared, now)
     parent = _insert_turns(ask, conversation) if ask.turns else ask.parent
     question = None
     if ask.question is not None:
-        question = parent = Message.objects.create(
+        question = parent = Message(
             pk=derived_id(ask.user.pk, ask.client_key, "question"),
             conversation=conversation,
             parent=parent,
@@ -214,7 +206,7 @@ def _insert(prepared: Prepared, grant: Grant, process_id: uuid.UUID) -> Sent:
         )
     cap = prepared.output_cap(grant)
     prefix = ask.resume_of.content if ask.resume_of else ""
-    answer = Message.objects.create(
+    answer = Message(
         pk=prepared.answer_id,
         conversation=conversation,
         parent=parent,
@@ -232,10 +224,28 @@ def _insert(prepared: Prepared, grant: Grant, process_id: uuid.UUID) -> Sent:
         owner_id=process_id,
         created_at=timezone.now(),
     )
+    Message.objects.bulk_create([question, answer] if question else [answer])
     conversation.head = answer
     conversation.updated_at = now
-    conversation.save(update_fields=("head", "updated_at"))
+    if ask.conversation:
+        conversation.save(update_fields=("head", "updated_at"))
     return Sent(conversation=conversation, question=question, answer=answer, grant=grant)
+
+
+def _begin(prepared: Prepared, now: dt.datetime) -> Conversation:
+    """A conversation whose head is the answer that follows in the same transaction."""
+    ask = prepared.ask
+    return Conversation.objects.create(
+        pk=derived_id(ask.user.pk, ask.client_key, "conversation"),
+        user=ask.user,
+        title=title_from(ask.question or (ask.turns[-1][1] if ask.turns else "")),
+        model=ask.model,
+        client_id=ask.client_id,
+        transient=ask.transient,
+        head_id=prepared.answer_id,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def _insert_turns(ask: Ask, conversation: Conversation) -> Message | None:

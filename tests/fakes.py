@@ -355,7 +355,8 @@ class FakeUpstream:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)
+        for _ in range(5):  # a connection that was just being made is closed some turns later
+            await asyncio.sleep(0)
 
 
 class _Connection(asyncio.Protocol):

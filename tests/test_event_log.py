@@ -11,6 +11,7 @@ from contextlib import aclosing
 
 import pytest
 
+from chat import pace
 from chat.eventlog import LogMissing, MemoryEventLog, RedisEventLog, merged
 from chat.eventlog import redis as shared
 from chat.eventlog.base import EventLog
@@ -205,6 +206,13 @@ def test_a_nudge_wakes_a_silent_tail() -> None:
     asyncio.run(run())
 
 
+@pytest.fixture
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is not taken for a busy one."""
+    monkeypatch.setattr(pace, "_stretch", 1.0)
+
+
+@pytest.mark.usefixtures("calm")
 def test_a_reader_who_wants_fewer_pieces_misses_nothing_and_hears_the_end_at_once() -> None:
     async def run() -> None:
         log = MemoryEventLog()
@@ -236,6 +244,7 @@ def test_a_reader_who_wants_fewer_pieces_misses_nothing_and_hears_the_end_at_onc
     asyncio.run(run())
 
 
+@pytest.mark.usefixtures("calm")
 def test_what_comes_too_early_and_is_the_last_for_now_is_not_kept_back() -> None:
     async def run() -> None:
         log = MemoryEventLog()

@@ -225,14 +225,14 @@ def test_what_was_granted_is_settled_refunded_or_expired_whenever_the_server_is_
     )
     upstream.default = answers_or_refuses
     actions = (once, double_press, many_tabs, lambda person: once(person, "refuse"))
-    for _ in range(KILLS):
+    for number in range(KILLS):
         site.start()
         alice = site.person("alice")
         with ThreadPoolExecutor(4) as pool:
             for action in actions:
                 pool.submit(press, action, alice)
             wait_until(lambda: running(site) > 0)
-            time.sleep(random.uniform(0, 1.5))
+            time.sleep(random.uniform(0, 1.5) if number else 0)  # the first one hits answers that run
             process = site.processes.pop()
             process.kill()
             process.wait()

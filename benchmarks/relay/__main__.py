@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.relay.candidates import Server, build_peers, chatsite, free_port, has_peers, next_js
+from benchmarks.relay.candidates import Server, build_peers, chatsite, cpu_of, free_port, has_peers, next_js
 from benchmarks.relay.client import Protocol, Stream, open_page, read
 from tests.services import RedisServer, postgres_database
 
@@ -46,9 +46,11 @@ WORKLOADS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """CPU in microseconds a token; latencies and the first token in milliseconds."""
+    """CPU in microseconds a token, of the site and of the services beside it; latencies in milliseconds."""
 
     cpu: float
+    postgres: float
+    redis: float
     rate: float
     first: float
     p50: float
@@ -68,9 +70,10 @@ async def _warm(server: Server, protocol: Protocol) -> None:
 
 def measure(server: Server, protocol: Protocol, workload: str) -> Row:
     count, question, tokens = WORKLOADS[workload]
-    before, began = server.cpu(), time.monotonic()
+    before, began = [server.cpu(), cpu_of("postgres"), cpu_of("redis-server")], time.monotonic()
     streams = asyncio.run(_all(server, protocol, question, count))
-    cpu, took = server.cpu() - before, time.monotonic() - began
+    after, took = [server.cpu(), cpu_of("postgres"), cpu_of("redis-server")], time.monotonic() - began
+    cpu, *services = (now - then for now, then in zip(after, before, strict=True))
     heard = [stream.tokens() for stream in streams]
     for stream, each in zip(streams, heard, strict=True):
         assert stream.whole, "a stream was cut off"
@@ -79,6 +82,8 @@ def measure(server: Server, protocol: Protocol, workload: str) -> Row:
     late = sorted(came - sent for each in heard for sent, came in each if sent > all_asked + 1) or [0.0]
     return Row(
         cpu=1e6 * cpu / (count * tokens),
+        postgres=1e6 * services[0] / (count * tokens),
+        redis=1e6 * services[1] / (count * tokens),
         rate=count * tokens / took if question.startswith("flood") else count * tokens / cpu,
         first=1e3 * statistics.median(each[0][1] - stream.asked for stream, each in zip(streams, heard, strict=True)),
         p50=1e3 * late[len(late) // 2],
@@ -90,7 +95,7 @@ async def _all(server: Server, protocol: Protocol, question: str, count: int) ->
     async def one(number: int) -> Stream:
         await asyncio.sleep(number * RAMP)
         person = server.people[number] if server.people else None
-        return await read(server.url(protocol), protocol, question, person)
+        return await read(server.url(protocol), protocol, question, person, stream_at=server.url(protocol))
 
     return await asyncio.gather(*(one(number) for number in range(count)))
 
@@ -171,7 +176,13 @@ def median(rows: list[Row], of: Callable[[Row], float]) -> float:
     return statistics.median(of(row) for row in rows)
 
 
-def table(workload: str, results: dict[str, list[Row]]) -> None:
+SERVICES: dict[str, Callable[[Row], float]] = {
+    "PostgreSQL": lambda row: row.postgres,
+    "Redis": lambda row: row.redis,
+}
+
+
+def table(workload: str, results: dict[str, list[Row]], shared: bool) -> None:
     print(f"\n{workload}: {next(len(rows) for rows in results.values())} runs each, medians")
     print("| candidate | CPU µs/token | tokens/s a core | first token ms | p50 ms | p99 ms | × route | × ai-sdk |")
     print("|---|---|---|---|---|---|---|---|")
@@ -181,6 +192,9 @@ def table(workload: str, results: dict[str, list[Row]]) -> None:
         cells = [f"{costs[name]:.1f}", f"{1e6 / costs[name]:,.0f}"]
         cells += [f"{median(rows, of):.0f}" for of in (lambda r: r.first, lambda r: r.p50, lambda r: r.p99)]
         print(f"| {name} | {' | '.join([*cells, *ratios])} |")
+        if shared:
+            beside = [f"{word} {median(rows, of):.1f}" for word, of in SERVICES.items()]
+            print(f"    CPU µs/token beside it: {', '.join(beside)}")
 
 
 def main() -> None:
@@ -190,6 +204,7 @@ def main() -> None:
     parser.add_argument("--candidates", default=",".join(CANDIDATES))
     parser.add_argument("--server", choices=("uvicorn", "daphne"), default="uvicorn")
     parser.add_argument("--shared", action="store_true", help="on PostgreSQL and Redis in place of SQLite and memory")
+    parser.add_argument("--processes", type=int, default=1, help="of the site, on one core together; with --shared")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     served, rest = str(cores[0]), str(cores[-1])
@@ -207,7 +222,7 @@ def main() -> None:
                     yield stack.enter_context(next_js(url, served))
                     return
                 more = stack.enter_context(shared_services()) if options.shared else {}
-                yield stack.enter_context(chatsite(url, people, served, options.server, **more))
+                yield stack.enter_context(chatsite(url, people, served, options.server, options.processes, **more))
 
         for workload in options.workloads.split(","):
             if workload in WORKLOADS:
@@ -218,7 +233,7 @@ def main() -> None:
                         with serving(kind, WORKLOADS[workload][0]) as server:
                             warm(server, protocol)
                             rows.append(measure(server, protocol, workload))
-                table(workload, results)
+                table(workload, results, options.shared)
                 continue
             print(f"\n{workload}")
             for name in names:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -47,11 +49,10 @@ def free_port() -> int:
 
 @dataclass(kw_only=True)
 class Server:
-    """A running candidate: where each protocol is asked for, and the process that serves."""
+    """A running candidate: where each protocol is asked for, and the processes that serve, each on a port."""
 
     paths: dict[Protocol, str]
-    port: int
-    process: subprocess.Popen[bytes]
+    processes: dict[int, subprocess.Popen[bytes]]
     people: list[Person] = field(default_factory=list)
     manage: Callable[..., str] = lambda *_arguments: ""
 
@@ -59,27 +60,32 @@ class Server:
         """What a few lines of Python print inside the site's project."""
         return self.manage("shell", "-v", "0", "-c", code)
 
+    @property
+    def port(self) -> int:
+        """Any."""
+        return random.choice(list(self.processes))
+
     def url(self, protocol: Protocol) -> str:
         return f"http://127.0.0.1:{self.port}{self.paths[protocol]}"
 
+    def pids(self) -> list[int]:
+        return [pid for process in self.processes.values() for pid in _family(process.pid)]
+
     def cpu(self) -> float:
-        """Seconds of the process, its children and threads."""
-        return sum(_cpu(pid) for pid in _family(self.process.pid))
+        """Seconds of the processes, their children and threads."""
+        return sum(_cpu(pid) for pid in self.pids())
 
     def resident(self) -> int:
         """Bytes."""
-        return sum(_resident(pid) for pid in _family(self.process.pid))
+        return sum(_resident(pid) for pid in self.pids())
 
     def threads(self) -> int:
-        return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in _family(self.process.pid))
+        return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.pids())
 
     def connections(self) -> int:
         """Open handles of the database file."""
         links = [
-            os.readlink(path)
-            for pid in _family(self.process.pid)
-            for path in Path(f"/proc/{pid}/fd").iterdir()
-            if path.is_symlink()
+            os.readlink(path) for pid in self.pids() for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()
         ]
         return sum(link.endswith(".sqlite3") for link in links)
 
@@ -91,6 +97,17 @@ def _cpu(pid: int) -> float:
 
 def _resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_of(name: str) -> float:
+    """Seconds of every process of this machine that is called so."""
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+    total = 0.0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                total += _cpu(pid)
+    return total
 
 
 def _family(pid: int) -> list[int]:
@@ -119,9 +136,11 @@ def _started(command: list[str], cwd: Path, env: dict[str, str], port: int) -> I
 
 
 @contextmanager
-def chatsite(upstream: str, people: int, core: str, server: str = "uvicorn", **more: str) -> Iterator[Server]:
+def chatsite(
+    upstream: str, people: int, core: str, server: str = "uvicorn", processes: int = 1, **more: str
+) -> Iterator[Server]:
     """`more` is environment: DATABASE_URL, REDIS_URL. Login, limits, ledger and persistence are on."""
-    folder, port = Path(tempfile.mkdtemp(prefix="relay-")), free_port()
+    folder = Path(tempfile.mkdtemp(prefix="relay-"))
     env = {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
@@ -134,8 +153,8 @@ def chatsite(upstream: str, people: int, core: str, server: str = "uvicorn", **m
         **more,
     }
     serve = {
-        "uvicorn": ["uvicorn", "--port", str(port), "--no-proxy-headers", "--no-access-log", "--no-server-header"],
-        "daphne": ["daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port)],
+        "uvicorn": ["uvicorn", "--no-proxy-headers", "--no-access-log", "--no-server-header", "--port"],
+        "daphne": ["daphne", "-v", "0", "-b", "127.0.0.1", "-p"],
     }[server]
 
     def manage(*arguments: str) -> str:
@@ -145,12 +164,14 @@ def chatsite(upstream: str, people: int, core: str, server: str = "uvicorn", **m
     try:
         manage("migrate", "--verbosity", "0")
         made = json.loads(manage("shell", "-v", "0", "-c", PEOPLE.format(count=people)).splitlines()[-1])
-        command = ["taskset", "-c", core, sys.executable, "-m", *serve, "chatsite.asgi:application"]
-        with _started(command, ROOT, env, port) as process:
+        with contextlib.ExitStack() as stack:
+            started = {}
+            for port in [free_port() for _ in range(processes)]:
+                command = ["taskset", "-c", core, sys.executable, "-m", *serve, str(port), "chatsite.asgi:application"]
+                started[port] = stack.enter_context(_started(command, ROOT, env, port))
             yield Server(
                 paths={"text": "/api/chat?protocol=text", "ui": "/api/chat", "sse": "/api/chat", "html": "/"},
-                port=port,
-                process=process,
+                processes=started,
                 people=[Person(key=key, session=session) for key, session in made],
                 manage=manage,
             )
@@ -177,4 +198,4 @@ def next_js(upstream: str, core: str) -> Iterator[Server]:
     env = {**os.environ, "NEXT_TELEMETRY_DISABLED": "1", "UPSTREAM_URL": upstream, "NODE_ENV": "production"}
     command = ["taskset", "-c", core, "node", "node_modules/next/dist/bin/next", "start", "-H", "127.0.0.1"]
     with _started([*command, "-p", str(port)], NEXT, env, port) as process:
-        yield Server(paths={"sse": "/tutorial", "ui": "/sdk"}, port=port, process=process)
+        yield Server(paths={"sse": "/tutorial", "ui": "/sdk"}, processes={port: process})

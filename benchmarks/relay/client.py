@@ -78,8 +78,10 @@ class Person:
 Protocol = Literal["text", "ui", "html", "sse"]
 
 
-async def read(url: str, protocol: Protocol, question: str, person: Person | None, leaving: float = 0.0) -> Stream:
-    """Asks and reads to the end, or for `leaving` seconds."""
+async def read(
+    url: str, protocol: Protocol, question: str, person: Person | None, leaving: float = 0.0, stream_at: str = ""
+) -> Stream:
+    """Asks and reads to the end, or for `leaving` seconds. A page may find its stream at another process."""
     parts = urlsplit(url)
     stream = Stream()
     if protocol == "html" and person:
@@ -87,6 +89,8 @@ async def read(url: str, protocol: Protocol, question: str, person: Person | Non
     else:
         request = _posted(f"{parts.path}?{parts.query}", protocol, question, person)
     reader = Reader(stream, request)
+    if protocol == "html" and stream_at:
+        parts = urlsplit(stream_at)
     await asyncio.get_running_loop().create_connection(lambda: reader, parts.hostname, parts.port)
     if leaving:
         await asyncio.wait({reader.over}, timeout=leaving)
