@@ -12,7 +12,7 @@ from contextlib import aclosing
 import pytest
 
 from chat import pace
-from chat.eventlog import LogMissing, MemoryEventLog, RedisEventLog, merged
+from chat.eventlog import INTERVAL, LogMissing, MemoryEventLog, RedisEventLog, merged
 from chat.eventlog import redis as shared
 from chat.eventlog.base import EventLog
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage
@@ -256,5 +256,24 @@ def test_what_comes_too_early_and_is_the_last_for_now_is_not_kept_back() -> None
             assert await anext(tail) == [Delta(text="one")]
             log.append(message_id, [Delta(text="two")])
             assert await anext(tail) == [Delta(text="two")]
+
+    asyncio.run(run())
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_log_tells_how_long_nobody_wants_more() -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        message_id = uuid.uuid4()
+        start(log, message_id)
+        log.append(message_id, [Delta(text="one ")])
+        assert log.rest(message_id) == INTERVAL
+        async with aclosing(log.tail(message_id, 0.5)) as patient:
+            await anext(patient)
+            assert 0.4 < log.rest(message_id) <= 0.5
+            async with aclosing(log.tail(message_id)) as eager:
+                await anext(eager)
+                assert log.rest(message_id) == INTERVAL
+        assert log.rest(message_id) == INTERVAL
 
     asyncio.run(run())

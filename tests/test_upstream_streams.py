@@ -556,6 +556,7 @@ def test_a_compatible_server_gets_no_field_that_only_openai_knows(fake_upstream:
     assert sent["json"]["max_tokens"] == 77
     assert sent["headers"]["accept-encoding"] == "identity"
     assert sent["headers"]["authorization"] == "Bearer test-key"
+    assert not [name for name in sent["headers"] if name.startswith("x-stainless")], "what tells of this machine"
 
 
 @pytest.mark.parametrize("base_url", ["", "https://api.openai.com/v1", "https://eu.api.openai.com/v1"])
