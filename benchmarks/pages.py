@@ -1,6 +1,6 @@
 """How soon a page's first byte comes, on SQLite or PostgreSQL, where much was said.
 
-    python -m benchmarks.pages [--database postgres://…]
+    python -m benchmarks.pages [--postgresql]
 
 One person has a conversation of 1,000 messages and 10,000 conversations. Targets: under 50 ms to
 the first byte, and a number of queries that does not depend on how much there is.
@@ -9,12 +9,14 @@ the first byte, and a number of queries that does not depend on how much there i
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
 import statistics
 import time
 
 from benchmarks.relay.candidates import Server, chatsite
+from tests.services import postgres_database
 
 TIMES = 40
 ROWS = """
@@ -80,12 +82,13 @@ def first_bytes(server: Server, path: str) -> tuple[float, float, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--database", default="")
+    parser.add_argument("--postgresql", action="store_true", help="in databases of this machine's server")
     options = parser.parse_args()
-    more = {"DATABASE_URL": options.database} if options.database else {}
     counts = {}
     for conversations in (20, 10_000):
-        with chatsite("http://127.0.0.1:9/v1", 1, "0", **more) as server:
+        with contextlib.ExitStack() as stack:
+            more = {"DATABASE_URL": stack.enter_context(postgres_database())} if options.postgresql else {}
+            server = stack.enter_context(chatsite("http://127.0.0.1:9/v1", 1, "0", **more))
             long, last = json.loads(server.shell(ROWS.replace("CONVERSATIONS", str(conversations))).splitlines()[-1])
             paths = ["/", f"/c/{long}/", f"/c/{last}/", "/conversations/", "/search/?q=words", "/usage/", "/settings/"]
             counts[conversations] = list(
