@@ -28,4 +28,3 @@ application = Drain(BreakOff(BodyLimit(ProtocolTypeRouter({"http": LeanHandler()
 # What is there by now stays to the end: the collector need not look at it again and again.
 gc.collect()
 gc.freeze()
-gc.set_threshold(10_000, 20, 20)
