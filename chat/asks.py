@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chat import errors, prompt, recovery
+from chat.compiled import CompiledQuery, Given
 from chat.generation import price_at
 from chat.limits.limiter import Grant
 from chat.limits.plans import rules_for, subject_of
@@ -144,8 +145,11 @@ def _is_answering(conversation: Conversation, roll: recovery.Roll) -> bool:
     return running.exists()
 
 
+_KNOWN = CompiledQuery(lambda: Message.objects.filter(pk=Given("pk", models.UUIDField())).values_list("pk"))
+
+
 def _earlier(ask: Ask, answer_id: uuid.UUID) -> Sent | None:
-    if not Message.objects.filter(pk=answer_id).exists():
+    if not _KNOWN.one(pk=answer_id):
         return None
     answer = Message.objects.for_user(ask.user).select_related("parent").one(pk=answer_id)
     if answer is None:

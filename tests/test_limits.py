@@ -270,7 +270,7 @@ def test_the_most_generous_group_wins_over_the_default_and_an_override_over_all(
     LimitOverride.objects.create(
         user=alice, rule="tokens_per_month", value=9, reason="over", expires_at=timezone.now() - dt.timedelta(hours=1)
     )
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         assert limits_of(alice) == {"tokens_per_day": 0, "tokens_per_month": 5, "cost_per_day": 10**15 - 1}
 
 

@@ -136,11 +136,11 @@ def test_it_takes_the_same_queries_for_nothing_and_for_much(
     page: Client, alice: User, django_assert_num_queries: Any
 ) -> None:
     page.get("/usage/")
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(9):
         page.get("/usage/?days=90")
     for number in range(90):
         use(alice, number, model=f"m{number % 9}")
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(9):
         page.get("/usage/?days=90")
 
 

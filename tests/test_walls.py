@@ -12,6 +12,7 @@ LEVELS: dict[str, int] = {
     "errors": 0,
     "text": 0,
     "events": 0,
+    "compiled": 0,
     "threads": 0,
     "metrics": 0,
     "pace": 0,

@@ -9,7 +9,6 @@ from django.contrib.auth.models import AbstractUser, Group
 from django.db import models
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
-from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 
@@ -43,11 +42,6 @@ class User(AbstractUser):
         """Whether only the shell could give rights again if these people were gone."""
         gone = [person.pk for person in people if person.is_superuser]
         return bool(gone) and not cls.objects.filter(is_superuser=True, is_active=True).exclude(pk__in=gone).exists()
-
-    @cached_property
-    def group_ids(self) -> list[int]:
-        """As they were when first asked for; every request has a `User` of its own."""
-        return list(User.groups.through.objects.filter(user_id=self.pk).values_list("group_id", flat=True))
 
     def end_sessions(self) -> None:
         type(self).objects.filter(pk=self.pk).update(session_epoch=models.F("session_epoch") + 1)

@@ -18,7 +18,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from chat import errors
-from chat.models.usage import Outcome, UsageRecord
+from chat.compiled import CompiledQuery, CompiledUpdate, Given
+from chat.models.usage import OF_MESSAGE, Outcome, UsageRecord
 
 
 class Status(models.TextChoices):
@@ -67,6 +68,11 @@ class OneRow(models.QuerySet[M]):
             return None
 
 
+_KEY = Given("pk", models.UUIDField())
+_UNREAD = CompiledUpdate(lambda: (Conversation.objects.filter(pk=_KEY, client_id=None), {"unread": True}))
+_READ = CompiledUpdate(lambda: (Conversation.objects.filter(pk=_KEY, unread=True), {"unread": False}))
+
+
 class ConversationQuerySet(OneRow["Conversation"]):
     def for_user(self, user) -> ConversationQuerySet:
         return self.filter(user=user, deleted_at=None)
@@ -81,7 +87,7 @@ class ConversationQuerySet(OneRow["Conversation"]):
     def mark_read(self, conversation_id: uuid.UUID) -> None:
         """Reading goes on where nothing can be written: the mark then stays."""
         with contextlib.suppress(DatabaseError):
-            self.filter(pk=conversation_id, unread=True).update(unread=False)
+            _READ(pk=conversation_id)
 
 
 class Conversation(models.Model):
@@ -246,6 +252,14 @@ SAVE_TEXT = (
 )
 
 
+_END = CompiledUpdate(
+    lambda: (
+        Message.objects.filter(pk=_KEY, status__in=RUNNING),
+        {field.name: Given(field.name, field) for field in Message._meta.fields if field.name in OF_MESSAGE.split()},
+    )
+)
+
+
 class MessageQuerySet(OneRow["Message"]):
     def for_user(self, user) -> MessageQuerySet:
         return self.filter(conversation__user=user, conversation__deleted_at=None).select_related("conversation")
@@ -276,12 +290,20 @@ class MessageQuerySet(OneRow["Message"]):
         that was deleted meanwhile still gets its ledger row.
         """
         with transaction.atomic():
-            changed = self.filter(pk=outcome.message_id, status__in=RUNNING).update(**outcome.message_fields())
+            changed = _END(pk=outcome.message_id, **outcome.message_fields())
             if not changed and self.filter(pk=outcome.message_id).exists():
                 return False
             if outcome.status != Status.STOPPED:
-                Conversation.objects.filter(pk=outcome.conversation_id, client_id=None).update(unread=True)
+                _UNREAD(pk=outcome.conversation_id)
             return UsageRecord.objects.book(outcome)
+
+
+def _in_order(rows: models.QuerySet[Message]) -> models.QuerySet[Message, uuid.UUID]:
+    return rows.order_by("created_at", "pk").values_list("pk", flat=True)
+
+
+_REPLIES = CompiledQuery(lambda: _in_order(Message.objects.filter(parent=_KEY)))
+_BEGINNINGS = CompiledQuery(lambda: _in_order(Message.objects.filter(conversation=_KEY, parent=None)))
 
 
 class Message(models.Model):
@@ -341,8 +363,8 @@ class Message(models.Model):
         return str(self.pk)
 
     def set_siblings(self) -> None:
-        of_one_parent = Message.objects.filter(conversation_id=self.conversation_id, parent_id=self.parent_id)
-        self.siblings = list(of_one_parent.order_by("created_at", "pk").values_list("pk", flat=True))
+        """The versions of this message, itself among them."""
+        self.siblings = _REPLIES(pk=self.parent_id) if self.parent_id else _BEGINNINGS(pk=self.conversation_id)
 
     @property
     def is_running(self) -> bool:

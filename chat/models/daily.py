@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from chat.compiled import CompiledUpdate, Given
 
 if TYPE_CHECKING:
     from chat.models.usage import UsageRecord
@@ -33,6 +36,7 @@ SUMMED: tuple[str, ...] = (
     "completion_tokens",
     "cost",
 )
+COLUMNS = (*SUMMED, *FIRST_TOKEN_BUCKETS)
 BROKEN = ("failed", "interrupted")
 
 
@@ -69,6 +73,19 @@ def bucket_of(milliseconds: int) -> str:
     return FIRST_TOKEN_BUCKETS[bisect_left(FIRST_TOKEN_BOUNDS_MS, milliseconds)]
 
 
+def _adding() -> tuple[models.QuerySet[DailyUsage], dict[str, Any]]:
+    """One row and what is added to each column of it: amounts go by the name of their column."""
+    row = DailyUsage.objects.filter(
+        user_id=Given("of_user", models.IntegerField()),
+        model=Given("of_model", models.CharField()),
+        day=Given("of_day", models.DateField()),
+    )
+    return row, {name: models.F(name) + Given(name, models.BigIntegerField()) for name in COLUMNS}
+
+
+_ADD = CompiledUpdate(_adding)
+
+
 class DailyUsageQuerySet(models.QuerySet["DailyUsage"]):
     def add(self, record: UsageRecord) -> None:
         """Adds one ledger row to the roll-up of its day. Needs a transaction."""
@@ -80,18 +97,24 @@ class DailyUsageQuerySet(models.QuerySet["DailyUsage"]):
 
     def _increase(self, user_id: int | None, model: str, day: dt.date, amounts: Mapping[str, int]) -> None:
         """The database adds, so that nobody's addition is lost."""
-        rows = self.filter(user_id=user_id, model=model, day=day).order_by("pk")
-        more = {name: models.F(name) + amount for name, amount in amounts.items() if amount}
         if user_id is None:
-            # Rows of removed people may be several, and must not all grow.
-            rows = self.filter(pk=rows.values_list("pk", flat=True).first())
-        if rows.update(**more):
+            add = partial(self._increase_one, model, day, amounts)
+        else:
+            more = {name: amounts.get(name, 0) for name in COLUMNS}
+            add = partial(_ADD, of_user=user_id, of_model=model, of_day=day, **more)
+        if add():
             return
         try:
             with transaction.atomic():
                 self.create(user_id=user_id, model=model, day=day, **amounts)
         except IntegrityError:
-            rows.update(**more)
+            add()
+
+    def _increase_one(self, model: str, day: dt.date, amounts: Mapping[str, int]) -> int:
+        """Rows of removed people may be several, and must not all grow."""
+        rows = self.filter(user_id=None, model=model, day=day).order_by("pk").values_list("pk", flat=True)
+        more = {name: models.F(name) + amount for name, amount in amounts.items() if amount}
+        return self.filter(pk=rows.first()).update(**more)
 
 
 def _amounts(record: UsageRecord) -> dict[str, int]:

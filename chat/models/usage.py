@@ -15,16 +15,23 @@ from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from chat.compiled import CompiledQuery, Given
 from chat.models.daily import DailyUsage, site_day
 
 
+def _allowed() -> models.QuerySet[ChatModel]:
+    own = Group.objects.filter(user=Given("user", models.IntegerField()))
+    mine = Q(groups=None) | Q(groups__in=own)
+    return ChatModel.objects.filter(Q(enabled=True) & mine | Q(name=Given("name", models.CharField()))).distinct()
+
+
+_ALLOWED = CompiledQuery(_allowed)
+
+
 class ChatModelQuerySet(models.QuerySet["ChatModel"]):
-    def allowed_to(self, user) -> ChatModelQuerySet:
+    def allowed_to(self, user) -> list[ChatModel]:
         """Enabled models that name no group, or one of the person's; the site's own (`CHAT_MODEL`) always."""
-        mine = Q(groups=None)
-        if groups := user.group_ids:
-            mine |= Q(groups__in=groups)
-        return self.filter(Q(enabled=True) & mine | Q(name=settings.CHAT_MODEL)).distinct()
+        return _ALLOWED(user=user.pk, name=settings.CHAT_MODEL)
 
     def without_price(self, moment: dt.datetime) -> ChatModelQuerySet:
         """Models in use that have no price of their own at a moment."""
@@ -72,8 +79,16 @@ class ModelPriceQuerySet(models.QuerySet["ModelPrice"]):
 
         The dearest is the one with the highest price for completions, then for prompts.
         """
-        own = self.filter(model__name=model, valid_from__lte=moment).order_by("-valid_from").first()
-        return own or self.valid_at(moment).order_by("-completion", "-prompt", "pk").first()
+        if own := _OWN_PRICE.one(model=model, moment=moment):
+            return own
+        return self.valid_at(moment).order_by("-completion", "-prompt", "pk").first()
+
+
+_OWN_PRICE = CompiledQuery(
+    lambda: ModelPrice.objects.filter(
+        model__name=Given("model", models.CharField()), valid_from__lte=Given("moment", models.DateTimeField())
+    ).order_by("-valid_from")[:1]
+)
 
 
 class ModelPrice(models.Model):
@@ -107,6 +122,12 @@ class ModelPrice(models.Model):
         return -(-total // 1_000_000)
 
 
+OF_MESSAGE = (
+    "status error_code content reasoning retry_at prompt_tokens completion_tokens first_token_at finished_at owner"
+)
+"""The columns that say how an answer ended."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How one generation ended. Amounts are micro-dollars; `cost` None is an unknown price."""
@@ -134,18 +155,8 @@ class Outcome:
     upstream_request_id: str = ""
 
     def message_fields(self) -> dict[str, Any]:
-        return {
-            "status": self.status,
-            "error_code": self.reason,
-            "content": self.content,
-            "reasoning": self.reasoning,
-            "retry_at": self.retry_at,
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "first_token_at": self.first_token_at,
-            "finished_at": timezone.now(),
-            "owner": None,
-        }
+        own = {"error_code": self.reason, "finished_at": timezone.now(), "owner": None}
+        return own | {name: getattr(self, name) for name in OF_MESSAGE.split() if name not in own}
 
     def record_fields(self) -> dict[str, Any]:
         names = (
@@ -159,13 +170,18 @@ class LedgerClosed(TypeError):
     """Something tried to write to the ledger by another way than `book`."""
 
 
+_PERSON = CompiledQuery(
+    lambda: get_user_model().objects.filter(pk=Given("pk", models.IntegerField())).values_list("pk")
+)
+
+
 class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
     """Reads, and `book`; nothing changes or removes a row."""
 
     def book(self, outcome: Outcome) -> bool:
         """Writes the generation's one row and its roll-up; False if the row was there. Needs a transaction."""
         now = timezone.now()
-        user_exists = get_user_model().objects.filter(pk=outcome.user_id).exists()
+        user_exists = _PERSON.one(pk=outcome.user_id)
         fields = outcome.record_fields() | {"created_at": now, "day": site_day(now)}
         if not user_exists:
             fields["user_id"] = None

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -18,6 +19,7 @@ from django.views.decorators.http import require_GET
 
 from chat import allowance, errors, forms, markdown, upstream
 from chat.allowance import Allowance
+from chat.compiled import CompiledQuery, Given
 from chat.events import Delta, is_last
 from chat.http import PersonRequest
 from chat.models import ChatModel, Conversation, ConversationReading, Message, User
@@ -30,12 +32,20 @@ SIDEBAR_LENGTH = 60
 LIVE_MARK = "\N{OBJECT REPLACEMENT CHARACTER}live\N{OBJECT REPLACEMENT CHARACTER}"
 
 
+_NEWEST = CompiledQuery(
+    lambda: Conversation.objects.for_user(Given("user", models.IntegerField())).listed()[: SIDEBAR_LENGTH + 1]
+)
+
+
 def sidebar_context(
     request: HttpRequest, conversation: Conversation | None, place: present.Place | None = None
 ) -> dict[str, Any]:
     """The newest conversations, or those that come after a place in the list."""
-    mine = Conversation.objects.for_user(request.user).listed()
-    listed = list((mine.after(place.updated_at, place.id) if place else mine)[: SIDEBAR_LENGTH + 1])
+    if place is None:
+        listed = _NEWEST(user=request.user.pk)
+    else:
+        mine = Conversation.objects.for_user(request.user).listed()
+        listed = list(mine.after(place.updated_at, place.id)[: SIDEBAR_LENGTH + 1])
     shown = listed[:SIDEBAR_LENGTH]
     return {
         "conversation": conversation,
@@ -45,7 +55,7 @@ def sidebar_context(
 
 
 def models_for(request: HttpRequest) -> list[ChatModel]:
-    return list(ChatModel.objects.allowed_to(cast("User", request.user)))
+    return ChatModel.objects.allowed_to(cast("User", request.user))
 
 
 def part_context(request: HttpRequest, conversation: Conversation | None, part: Part) -> dict[str, Any]:

@@ -10,13 +10,15 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from typing import cast
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, models
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
 from chat import allowance, errors, recovery, runner, viewers
+from chat.compiled import CompiledQuery, Given
 from chat.eventlog import LogMissing, event_log
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage, is_last
 from chat.generation import NotSaved
@@ -76,14 +78,23 @@ def _closed() -> HttpResponseBase:
     return streaming(body(), HtmlEncoder.content_type)
 
 
+def _alive() -> QuerySet[Message]:
+    alive = Message.objects.filter(conversation__deleted_at=None).select_related("conversation")
+    return alive.filter(pk=Given("pk", models.UUIDField()))
+
+
+_ALIVE = CompiledQuery(_alive)
+_OWN_ANSWER = CompiledQuery(
+    lambda: _alive().filter(conversation__user=Given("user", models.IntegerField()), role=Message.Role.ASSISTANT)
+)
+
+
 def _find(user_id: int, message_id: uuid.UUID) -> Message | None:
-    alive = Message.objects.filter(conversation__user=user_id, conversation__deleted_at=None)
-    return alive.select_related("conversation").one(pk=message_id, role=Message.Role.ASSISTANT)
+    return _OWN_ANSWER.one(user=user_id, pk=message_id)
 
 
 def _reload(message_id: uuid.UUID) -> Message | None:
-    alive = Message.objects.filter(conversation__deleted_at=None)
-    return alive.select_related("conversation").one(pk=message_id)
+    return _ALIVE.one(pk=message_id)
 
 
 def stored_events(message: Message) -> list[LogEvent]:
@@ -273,8 +284,8 @@ async def _last_frame(request: HttpRequest, message_id: uuid.UUID, encoder: Html
         if conversation.unread:
             Conversation.objects.mark_read(conversation.pk)
         message.set_siblings()
-        models = list(ChatModel.objects.allowed_to(person))
-        context = {"article": present.article(message, present.labels_of(models)), "models": models}
+        allowed = ChatModel.objects.allowed_to(person)
+        context = {"article": present.article(message, present.labels_of(allowed)), "models": allowed}
         article_html = render_to_string("chat/_article.html", context, request)
         allowances = allowance.of(person)
         estimate = present.estimate(person, conversation, message, allowances)

@@ -1,0 +1,73 @@
+"""A query that is put together once asks for what each call gives it."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, models
+
+from chat.compiled import CompiledQuery, CompiledUpdate, Given
+from chat.models import Conversation, User
+
+NAME = Given("name", models.CharField())
+by_name = CompiledQuery(
+    lambda: Conversation.objects.select_related("user").filter(user__username=NAME, deleted_at=None).order_by("title")
+)
+retitle = CompiledUpdate(
+    lambda: (
+        Conversation.objects.filter(user=Given("user", models.IntegerField()), deleted_at=None),
+        {"title": Given("title", Conversation._meta.get_field("title")), "unread": True},
+    )
+)
+
+
+def talks_of(person: User) -> list[tuple[str, str, str]]:
+    return [(talk.title, talk.user.username, str(talk.pk)) for talk in by_name(name=person.username)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_threads_that_ask_at_once_get_each_their_own_rows() -> None:
+    people = [User.objects.create_user(f"person {number}") for number in range(12)]
+    expected = {}
+    for number, person in enumerate(people):
+        talks = [Conversation.objects.create(user=person, title=f"{each}") for each in range(number)]
+        expected[person.pk] = [(talk.title, person.username, str(talk.pk)) for talk in talks]
+
+    def ask_often(person: User) -> None:
+        try:
+            for _ in range(50):
+                assert sorted(talks_of(person)) == sorted(expected[person.pk])
+        finally:
+            connection.close()
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns within a call, too
+    try:
+        with ThreadPoolExecutor(len(people)) as pool:
+            list(pool.map(ask_often, people))
+    finally:
+        sys.setswitchinterval(usual)
+
+
+@pytest.mark.django_db
+def test_it_sees_what_changed_since_it_was_compiled() -> None:
+    alice, bob = User.objects.create_user("alice"), User.objects.create_user("bob")
+    for person in (alice, alice, bob):
+        Conversation.objects.create(user=person, title="old")
+    assert [title for title, _name, _pk in talks_of(alice)] == ["old", "old"]
+    assert retitle(user=alice.pk, title="new %s") == 2
+    assert retitle(user=10**6, title="lost") == 0
+    assert [title for title, _name, _pk in talks_of(alice)] == ["new %s", "new %s"]
+    assert [title for title, _name, _pk in talks_of(bob)] == ["old"]
+    assert [talk.unread for person in (alice, bob) for talk in by_name(name=person.username)] == [True, True, False]
+
+
+@pytest.mark.django_db
+def test_a_value_that_is_missing_or_unknown_is_not_overlooked() -> None:
+    for given in ({}, {"name": "a", "title": "b"}, {"nam": "a"}):
+        with pytest.raises(TypeError, match="takes"):
+            by_name(**given)
+    with pytest.raises(TypeError, match="takes"):
+        retitle(user=1)
