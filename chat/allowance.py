@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from chat import errors
 from chat.limits import limiter, plans, wording
-from chat.limits.values import RuleState
+from chat.limits.values import Rule, RuleState
 from chat.models import User
 
 LOW = 0.8
@@ -20,15 +20,25 @@ LOW = 0.8
 class Allowance:
     """One limit of a person; `taken` counts what running answers hold as used. Costs are micro-dollars."""
 
-    name: str
-    label: str
-    unit: str
+    rule: Rule
     limit: int
     taken: int
     remaining: int
     percent_left: int
     level: str
     resets_at: dt.datetime
+
+    @property
+    def name(self) -> str:
+        return self.rule.name
+
+    @property
+    def unit(self) -> str:
+        return self.rule.unit
+
+    @property
+    def label(self) -> str:
+        return wording.describe(self.rule)
 
 
 def of(user: User) -> list[Allowance]:
@@ -53,9 +63,7 @@ def present(states: Iterable[RuleState]) -> list[Allowance]:
 def _one(state: RuleState) -> Allowance:
     level = "out" if state.remaining == 0 else "low" if state.share >= LOW else "ok"
     return Allowance(
-        name=state.rule.name,
-        label=wording.describe(state.rule),
-        unit=state.rule.unit,
+        rule=state.rule,
         limit=state.limit,
         taken=state.used + state.held,
         remaining=state.remaining,

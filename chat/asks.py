@@ -38,6 +38,11 @@ class Sent:
     grant: Grant | None = None
     is_new: bool = True
 
+    @property
+    def begins(self) -> bool:
+        """Whether the conversation began with this, so that no page knows it yet."""
+        return self.conversation.created_at == self.conversation.updated_at
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:

@@ -23,13 +23,15 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
-from django.db import DatabaseError
+from django.db import DatabaseError, models
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.http import is_same_domain
 
 from chat import allowance, notices, sessions
+from chat.compiled import CompiledQuery, Given
 from chat.models import ChatModel, Conversation, Message, User
 from chat.threads import in_database
 from chat.views import pages, present
@@ -43,6 +45,9 @@ LOGGED_OUT = 4401
 TOO_MANY = 4429
 GATHER = 0.3
 MOST_PER_PERSON = 32
+
+Listed = list[tuple[str, uuid.UUID, str, bool]]
+"""What a page's list of conversations says: span of days, conversation, title, whether it is unread."""
 
 _BY_PERSON: dict[int, OrderedDict[NoticesConsumer, None]] = {}
 
@@ -65,6 +70,7 @@ class NoticesConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self._changes: set[uuid.UUID] = set()
+        self._listed: Listed | None = None
         self._sending: asyncio.Task[None] | None = None
         self._watch = contextlib.ExitStack()
         self.request = as_http(self.scope)
@@ -126,7 +132,7 @@ class NoticesConsumer(AsyncWebsocketConsumer):
         if self.person is None:
             return
         try:
-            html = await in_database(_state, self.request, self.person, conversation_id)
+            html, self._listed = await in_database(_state, self.request, self.person, conversation_id, self._listed)
         except DatabaseError:
             return
         await self.send(html)
@@ -173,27 +179,45 @@ def _person(request: HttpRequest) -> User | None:
     return user if isinstance(user, User) and user.is_active else None
 
 
-def _state(request: HttpRequest, person: User, conversation_id: uuid.UUID | None) -> str:
-    """The list and the allowance, and the newest answer of one conversation, or of each that is answering."""
+def _shown() -> QuerySet[Conversation]:
+    mine = Conversation.objects.for_user(Given("user", models.IntegerField()))
+    return mine.listed().select_related("head__parent")
+
+
+_ONE = CompiledQuery(lambda: _shown().filter(pk=Given("pk", models.UUIDField())))
+_ANSWERING = CompiledQuery(lambda: _shown().filter(messages__in=Message.objects.running()))
+
+
+def _state(
+    request: HttpRequest, person: User, conversation_id: uuid.UUID | None, listed: Listed | None
+) -> tuple[str, Listed]:
+    """The allowance, the list if it is not as `listed`, and the newest answer of one conversation, or of each
+    that is answering; and what the list says now."""
     request.user = person
-    mine = Conversation.objects.for_user(person)
-    shown = mine.filter(pk=conversation_id) if conversation_id else mine.filter(messages__in=Message.objects.running())
+    shown = _ONE(user=person.pk, pk=conversation_id) if conversation_id else _ANSWERING(user=person.pk)
     with translation.override(translation.get_language_from_request(request)):
+        sidebar = pages.sidebar_context(request, None)
+        groups: list[present.Group] = sidebar["groups"]
+        now_listed = [(group.label, row.pk, row.title, row.unread) for group in groups for row in group.conversations]
         context: dict[str, Any] = {
-            **pages.sidebar_context(request, None),
+            **sidebar,
+            "list_changed": now_listed != listed,
             "allowances": allowance.of(person),
-            "news": [_news(conversation) for conversation in shown.listed()],
+            "news": [_news(conversation) for conversation in shown],
         }
-        return render_to_string("chat/_notice.html", context)
+        return render_to_string("chat/_notice.html", context), now_listed
 
 
 def _news(conversation: Conversation) -> dict[str, Any]:
-    labels = present.labels_of(ChatModel.objects.all())
-    branch = conversation.branch()
-    articles = [present.article(message, labels) for message in branch[-2:]]
+    """Its last question and the answer to it."""
+    head, labels = conversation.head, present.labels_of(ChatModel.objects.all())
+    newest = [message for message in (head and head.parent, head) if message]
+    for message in newest:
+        message.set_siblings()
+    articles = [present.article(message, labels) for message in newest]
     return {
         "conversation": conversation,
         "articles": articles,
-        "before": f"m-{branch[-3].pk}" if len(branch) > 2 else "",
+        "before": f"m-{newest[0].parent_id}" if newest and newest[0].parent_id else "",
         "running": next((item for item in articles if item.running), None),
     }

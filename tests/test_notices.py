@@ -89,6 +89,17 @@ def test_the_other_tabs_of_a_person_hear_of_new_messages_and_only_theirs(
     assert "Traceback" not in site.log
 
 
+def test_a_page_gets_its_list_anew_only_where_the_list_changed(site: Site) -> None:
+    site.start()
+    alice = site.person("alice")
+    first = alice.ask("one")[0]
+    with open_page(alice) as page:
+        heard(page, "one")
+        for chat, changes in ((first, False), ("", True), (first, True), (first, False)):
+            answer = alice.ask("more", chat)[1]
+            assert ("#conversations" in heard(page, answer)) == changes, (chat, changes)
+
+
 def test_pages_at_another_process_hear_of_it_too_also_after_redis_was_away(
     make_site: Callable[..., Site], postgres: str, redis_server: RedisServer, upstream: FakeUpstream
 ) -> None:

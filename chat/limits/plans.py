@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import unicodedata
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -84,11 +85,13 @@ def _most_generous(values: list[int | None]) -> int | None:
 
 def build(limits: Mapping[str, int | None]) -> tuple[Rule, ...]:
     """Rules from limits by name; null is no rule."""
-    return tuple(
-        Rule(name=name, limit=min(value, MAX_AMOUNT), **shape)
-        for name, shape in _SHAPES.items()
-        if (value := limits.get(name)) is not None
-    )
+    return tuple(_rule(name, value) for name in _SHAPES if (value := limits.get(name)) is not None)
+
+
+@lru_cache(maxsize=1024)
+def _rule(name: str, limit: int) -> Rule:
+    """One for all whom it binds: every running answer holds its rules."""
+    return Rule(name=name, limit=min(limit, MAX_AMOUNT), **_SHAPES[name])
 
 
 def login_rules(subject: str) -> tuple[Rule, ...]:

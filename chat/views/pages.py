@@ -76,7 +76,7 @@ def chat_context(
     part: Part,
     allowances: Sequence[Allowance] | None = None,
 ) -> dict[str, Any]:
-    """Everything `chat/page.html` and its fragments show; a constant number of queries.
+    """Everything `chat/page.html` and its fragments show but the list of conversations; a constant number of queries.
 
     `allowances` are asked for where the caller does not know them.
     """
@@ -86,7 +86,6 @@ def chat_context(
     if allowances is None:
         allowances = allowance.of(user)
     return {
-        **sidebar_context(request, conversation),
         **shown,
         "running": head if head and _is_running(head, shown["articles"]) else None,
         "chosen_model": (conversation.model if conversation else "") or user.default_model or settings.CHAT_MODEL,
@@ -109,7 +108,7 @@ def _is_running(head: Message, articles: Iterable[present.Article]) -> bool:
 @require_GET
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "chat/page.html", chat_context(request, None, Part()))
+    return render(request, "chat/page.html", sidebar_context(request, None) | chat_context(request, None, Part()))
 
 
 @require_GET
@@ -131,7 +130,7 @@ def _page(request: HttpRequest, found: Conversation, **extra: Any) -> str:
     """The newest messages, or those around (`?at=`), before or after another one."""
     if found.unread:
         Conversation.objects.mark_read(found.pk)
-    context = chat_context(request, found, found.part(**_where(request)))
+    context = sidebar_context(request, found) | chat_context(request, found, found.part(**_where(request)))
     context["readings"] = ConversationReading.objects.of(found.pk)
     return render_to_string("chat/page.html", {**context, **extra}, request)
 

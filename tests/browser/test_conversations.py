@@ -22,6 +22,20 @@ def test_conversations_are_listed_by_day(browser: Browser) -> None:
     expect(listed.get_by_role("link").filter(has_text="the newest one")).to_have_attribute("aria-current", "page")
 
 
+def test_a_later_message_moves_its_conversation_up(browser: Browser) -> None:
+    page = browser.open(name="bob")
+    ask(page, "/echo the older one")
+    address = page.url
+    page.get_by_role("link", name="New chat").click()
+    ask(page, "/echo a newer one")
+    newest = page.locator("#conversations a").first
+    expect(newest).to_contain_text("a newer one")
+    page.goto(address)
+    ask(page, "/echo and more")
+    expect(newest).to_contain_text("the older one")
+    expect(newest).to_have_attribute("aria-current", "page")
+
+
 def test_the_list_is_a_drawer_on_a_phone(browser: Browser) -> None:
     page = browser.open(name="bob", size="phone")
     listed = page.get_by_role("navigation", name="Conversations")
