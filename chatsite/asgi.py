@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 
 import django
 
@@ -24,6 +25,10 @@ _ = get_resolver().url_patterns
 limit_daphne()
 sockets = Sockets("/ws/", NoticesConsumer.as_asgi())
 application = Drain(BreakOff(BodyLimit(ProtocolTypeRouter({"http": LeanHandler(), "websocket": sockets}))))
+
+# The event loop waits for the interpreter's lock as long as a database thread may keep it. With the
+# usual five milliseconds, a busy process let everybody wait for a first word for seconds.
+sys.setswitchinterval(0.0005)
 
 # What is there by now stays to the end: the collector need not look at it again and again.
 gc.collect()

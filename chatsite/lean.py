@@ -60,6 +60,8 @@ class LeanHandler(ASGIHandler):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
+        finally:
+            tasks.clear()  # what keeps the context of a request must not keep its response too
 
     async def listen_for_disconnect(self, receive: Any) -> None:
         _note_task()
