@@ -22,6 +22,7 @@ from chat.limits.limiter import Grant
 from chat.limits.plans import rules_for, subject_of
 from chat.limits.values import Rule
 from chat.models import ChatModel, Conversation, Message, ModelPrice, Status, User
+from chat.models.conversation import Said
 from chat.text import title_from
 
 NAMESPACE = uuid.UUID("6f0c9c64-3f0e-5f0e-9d2f-7d0a4c3b8e51")
@@ -172,14 +173,14 @@ def _system_prompt(ask: Ask) -> str:
     return own or ask.user.system_prompt
 
 
-def _branch_to_send(ask: Ask) -> list[Message]:
-    branch = [Message(role=role, content=text) for role, text in ask.turns]
+def _branch_to_send(ask: Ask) -> list[Said]:
+    branch = [Said(role=role, content=text) for role, text in ask.turns]
     if ask.conversation and ask.parent:
-        branch = ask.conversation.branch_to(ask.parent.pk)
+        branch = ask.conversation.said_up_to(ask.parent.pk)
     if ask.question is not None:
-        branch.append(Message(role=Message.Role.USER, content=ask.question))
-    if ask.resume_of is not None:
-        branch.append(ask.resume_of)
+        branch.append(Said(role=Message.Role.USER, content=ask.question))
+    if unfinished := ask.resume_of:
+        branch.append(Said(role=unfinished.role, content=unfinished.content, status=unfinished.status))
     return branch
 
 

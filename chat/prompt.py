@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from chat.models import ChatModel, Message, Status
+from chat.models.conversation import Said
 from chat.text import estimate_tokens
 from chat.upstream import Turn
 
@@ -26,9 +27,9 @@ class Prompt:
     max_output: int
 
 
-def _spoken(branch: Sequence[Message]) -> list[Message]:
+def _spoken(branch: Sequence[Said]) -> list[Said]:
     """The branch without turns that brought no text, and without the questions they left unanswered."""
-    kept: list[Message] = []
+    kept: list[Said] = []
     for message in branch:
         if message.role == Message.Role.ASSISTANT and (not message.content or message.status == Status.FAILED):
             if kept and kept[-1].role == Message.Role.USER:
@@ -42,7 +43,7 @@ def _cost(turn: Turn) -> int:
     return estimate_tokens(turn.content) + TURN_OVERHEAD
 
 
-def build(branch: Sequence[Message], *, system: str, model: ChatModel | None, resume: bool = False) -> Prompt:
+def build(branch: Sequence[Said], *, system: str, model: ChatModel | None, resume: bool = False) -> Prompt:
     """The prompt for the next answer of `branch`, whose last message is the question.
 
     With `resume` the last message is the unfinished answer. The oldest turns go

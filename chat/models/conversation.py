@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
@@ -125,10 +125,18 @@ class Conversation(models.Model):
 
     def branch(self) -> list[Message]:
         """The active branch, oldest first, with `siblings` (ids in order) set on each; one query."""
-        return self.branch_to(self.head_id)
+        return active_branch(self.messages.order_by("created_at", "pk"), self.head_id)
 
-    def branch_to(self, leaf_id: uuid.UUID | None) -> list[Message]:
-        return active_branch(self.messages.order_by("created_at", "pk"), leaf_id)
+    def said_up_to(self, leaf_id: uuid.UUID) -> list[Said]:
+        """What was said from the first message down to this one; one query, and no more of each than a model needs."""
+        rows = {row[0]: row[1:] for row in _SAID(pk=self.pk)}
+        said: list[Said] = []
+        step: uuid.UUID | None = leaf_id
+        while step is not None and step in rows:
+            step, *words = rows[step]
+            said.append(Said(*words))
+        said.reverse()
+        return said
 
     def tree(self) -> Tree:
         return Tree(self.messages.order_by("created_at", "pk").values_list("pk", "parent_id"))
@@ -193,6 +201,14 @@ class Part:
     messages: Sequence[Message] = ()
     has_older: bool = False
     has_newer: bool = False
+
+
+class Said(NamedTuple):
+    """A message as the prompt for the next answer sees it."""
+
+    role: str
+    content: str
+    status: str = Status.COMPLETE
 
 
 class Tree:
@@ -296,6 +312,11 @@ class MessageQuerySet(OneRow["Message"]):
             if outcome.status != Status.STOPPED:
                 _UNREAD(pk=outcome.conversation_id)
             return UsageRecord.objects.book(outcome)
+
+
+_SAID = CompiledQuery(
+    lambda: Message.objects.filter(conversation=_KEY).values_list("pk", "parent_id", "role", "content", "status")
+)
 
 
 def _in_order(rows: models.QuerySet[Message]) -> models.QuerySet[Message, uuid.UUID]:
