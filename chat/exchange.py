@@ -294,7 +294,7 @@ def _running_in_chat(user: User, chat_id: str) -> Message | None:
 
 
 def _conversation(user: User, conversation_id: uuid.UUID) -> Conversation:
-    found = Conversation.objects.for_user(user).select_related("head").one(pk=conversation_id)
+    found = Conversation.objects.of(user, conversation_id)
     if found is None:
         raise errors.NotFound
     return found

@@ -69,6 +69,9 @@ class OneRow(models.QuerySet[M]):
 
 
 _KEY = Given("pk", models.UUIDField())
+_OF = CompiledQuery(
+    lambda: Conversation.objects.for_user(Given("user", models.IntegerField())).select_related("head").filter(pk=_KEY)
+)
 _UNREAD = CompiledUpdate(lambda: (Conversation.objects.filter(pk=_KEY, client_id=None), {"unread": True}))
 _READ = CompiledUpdate(lambda: (Conversation.objects.filter(pk=_KEY, unread=True), {"unread": False}))
 
@@ -76,6 +79,10 @@ _READ = CompiledUpdate(lambda: (Conversation.objects.filter(pk=_KEY, unread=True
 class ConversationQuerySet(OneRow["Conversation"]):
     def for_user(self, user) -> ConversationQuerySet:
         return self.filter(user=user, deleted_at=None)
+
+    def of(self, user, conversation_id: uuid.UUID) -> Conversation | None:
+        """One of a person's conversations, with its `head`."""
+        return _OF.one(user=user.pk, pk=conversation_id)
 
     def listed(self) -> ConversationQuerySet:
         return self.filter(transient=False).order_by("-updated_at", "-pk")

@@ -69,7 +69,7 @@ def logged_in_only(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpR
 
 
 def own_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
-    found = Conversation.objects.for_user(request.user).select_related("head").one(pk=conversation_id)
+    found = Conversation.objects.of(request.user, conversation_id)
     if found is None:
         raise Http404
     return found

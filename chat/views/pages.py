@@ -114,16 +114,12 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_GET
 @person_only
 async def conversation(request: PersonRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
-    found = await in_database(_find, request.person, conversation_id)
+    found = await in_database(Conversation.objects.of, request.person, conversation_id)
     if found is None:
         raise Http404
     if "live" in request.GET:
         return await _live_page(request, found)
     return HttpResponse(await in_database(_page, request, found))
-
-
-def _find(person: User, conversation_id: uuid.UUID) -> Conversation | None:
-    return Conversation.objects.for_user(person).select_related("head").one(pk=conversation_id)
 
 
 def _page(request: HttpRequest, found: Conversation, **extra: Any) -> str:
