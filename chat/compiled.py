@@ -6,7 +6,7 @@ SQLite takes to answer it. What every answer needs is asked through here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from functools import cache
 from typing import Any, Generic, TypeVar
@@ -89,6 +89,13 @@ class CompiledUpdate:
         with connection.cursor() as cursor:
             cursor.execute(statement.sql, statement.params(given, connection))
             return int(cursor.rowcount)
+
+    def many(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """The same for each of many, in one call to the database."""
+        connection = connections[DEFAULT_DB_ALIAS]
+        statement = self._compiled(connection.vendor)
+        with connection.cursor() as cursor:
+            cursor.executemany(statement.sql, [statement.params(given, connection) for given in rows])
 
     def _compile(self, _vendor: str) -> _Statement:
         rows, values = self._build()

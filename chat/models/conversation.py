@@ -7,12 +7,11 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import DatabaseError, connection, models, transaction
+from django.db import DatabaseError, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -269,18 +268,19 @@ def active_branch(messages: Iterable[Message], head_id: uuid.UUID | None) -> lis
 
 Checkpoint = tuple[str, str, dt.datetime | None]
 """Content, reasoning, and when the first token came."""
-SAVE_TEXT = (
-    "UPDATE chat_message SET status = %s, content = %s, reasoning = %s, first_token_at = %s"
-    " WHERE id = %s AND owner_id = %s AND status IN ('pending', 'streaming')"
-)
 
 
-_END = CompiledUpdate(
+def _columns(names: str) -> dict[str, Given]:
+    return {field.name: Given(field.name, field) for field in Message._meta.fields if field.name in names.split()}
+
+
+_SAVE = CompiledUpdate(
     lambda: (
-        Message.objects.filter(pk=_KEY, status__in=RUNNING),
-        {field.name: Given(field.name, field) for field in Message._meta.fields if field.name in OF_MESSAGE.split()},
+        Message.objects.filter(pk=_KEY, owner=Given("owner", models.UUIDField()), status__in=RUNNING),
+        {"status": Status.STREAMING.value, **_columns("content reasoning first_token_at")},
     )
 )
+_END = CompiledUpdate(lambda: (Message.objects.filter(pk=_KEY, status__in=RUNNING), _columns(OF_MESSAGE)))
 
 
 class MessageQuerySet(OneRow["Message"]):
@@ -291,18 +291,17 @@ class MessageQuerySet(OneRow["Message"]):
         return self.filter(status__in=RUNNING)
 
     def save_texts(self, owner: uuid.UUID, texts: Mapping[uuid.UUID, Checkpoint]) -> None:
-        """What running answers of one process say by now.
-
-        In SQL, for it is put together once: an `update` for each costs more than what it writes.
-        """
-        key = partial(self.model._meta.pk.get_db_prep_value, connection=connection)
-        moment = connection.ops.adapt_datetimefield_value
-        rows = [
-            (Status.STREAMING.value, text, reasoning, moment(first_token_at), key(message_id), key(owner))
+        """What running answers of one process say by now."""
+        _SAVE.many(
+            {
+                "pk": message_id,
+                "owner": owner,
+                "content": text,
+                "reasoning": reasoning,
+                "first_token_at": first_token_at,
+            }
             for message_id, (text, reasoning, first_token_at) in texts.items()
-        ]
-        with connection.cursor() as cursor:
-            cursor.executemany(SAVE_TEXT, rows)
+        )
 
     def finish(self, outcome: Outcome) -> bool:
         """Writes the end state and the ledger row in one transaction; False if both were there already.
