@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
-JOBS ?= 2
+JOBS ?= 3
 ARGS ?=
 
 .PHONY: run test newest soak bench check audit lock clean
