@@ -344,8 +344,9 @@ class FakeUpstream:
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()
-        server.close()
+        self._loop.remove_reader(server.sockets[0])
         self._loop.run_until_complete(self._hang_up())
+        server.close()  # before, a connection just taken would find no server to belong to, and never be closed
         self._loop.close()
 
     async def _hang_up(self) -> None:
