@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chat import errors, prompt, recovery
-from chat.compiled import CompiledQuery, Given
+from chat.compiled import CompiledInsert, CompiledQuery, Given
 from chat.generation import price_at
 from chat.limits.limiter import Grant
 from chat.limits.plans import rules_for, subject_of
@@ -151,6 +151,8 @@ def _is_answering(conversation: Conversation, roll: recovery.Roll) -> bool:
     return running.exists()
 
 
+_BEGIN = CompiledInsert(Conversation)
+_INSERT = CompiledInsert(Message)
 _KNOWN = CompiledQuery(lambda: Message.objects.filter(pk=Given("pk", models.UUIDField())).values_list("pk"))
 
 
@@ -234,7 +236,7 @@ def _insert(prepared: Prepared, grant: Grant, process_id: uuid.UUID) -> Sent:
         owner_id=process_id,
         created_at=timezone.now(),
     )
-    Message.objects.bulk_create([question, answer] if question else [answer])
+    _INSERT(*([question, answer] if question else [answer]))
     conversation.head = answer
     conversation.updated_at = now
     if ask.conversation:
@@ -245,7 +247,7 @@ def _insert(prepared: Prepared, grant: Grant, process_id: uuid.UUID) -> Sent:
 def _begin(prepared: Prepared, now: dt.datetime) -> Conversation:
     """A conversation whose head is the answer that follows in the same transaction."""
     ask = prepared.ask
-    return Conversation.objects.create(
+    conversation = Conversation(
         pk=derived_id(ask.user.pk, ask.client_key, "conversation"),
         user=ask.user,
         title=title_from(ask.question or (ask.turns[-1][1] if ask.turns else "")),
@@ -256,6 +258,8 @@ def _begin(prepared: Prepared, now: dt.datetime) -> Conversation:
         created_at=now,
         updated_at=now,
     )
+    _BEGIN(conversation)
+    return conversation
 
 
 def _insert_turns(ask: Ask, conversation: Conversation) -> Message | None:
@@ -264,5 +268,5 @@ def _insert_turns(ask: Ask, conversation: Conversation) -> Message | None:
     for role, text in ask.turns:
         parent = Message(conversation=conversation, parent=parent, role=role, content=text, finished_at=timezone.now())
         rows.append(parent)
-    Message.objects.bulk_create(rows)
+    _INSERT(*rows)
     return parent

@@ -236,7 +236,7 @@ async def _relay(run: Run, log: EventLog) -> None:
 
 async def _conclude(run: Run, log: EventLog, failure: errors.ChatError | None) -> Outcome | None:
     outcome, last = _ending(run, failure)
-    saved = await _save(outcome)
+    saved = await _save(outcome, seen=log.has_pages(run.job.message_id))
     _measure(outcome)
     refund = failure is not None and run.first_token is None
     await _settle(run.job, outcome, refund)
@@ -295,10 +295,10 @@ def _measure(outcome: Outcome) -> None:
     )
 
 
-async def _save(outcome: Outcome) -> bool:
+async def _save(outcome: Outcome, *, seen: bool) -> bool:
     for pause in (*SAVE_BACKOFF, None):
         try:
-            await in_database(Message.objects.finish, outcome)
+            await in_database(Message.objects.finish, outcome, seen=seen)
         except DatabaseError as error:
             if pause is None:
                 logger.error("answer %s could not be saved: %s", outcome.message_id, type(error).__name__)

@@ -25,27 +25,27 @@ async def in_database(function: Callable[P, T], /, *args: P.args, **kwargs: P.kw
     connection. A task that is cancelled meanwhile ends when `function` has returned.
     """
     cancelled = _cancelled()
-    result = await sync_to_async(_tidied(function))(*args, **kwargs)
+    result: T = await _hop(function, *args, **kwargs)
     if _cancelled() > cancelled:
         raise asyncio.CancelledError
     return result
 
 
-def _tidied(function: Callable[P, T]) -> Callable[P, T]:
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return function(*args, **kwargs)
-        finally:
-            close_old_connections()
+def _tidy(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return function(*args, **kwargs)
+    finally:
+        close_old_connections()
 
-    return call
+
+_hop = sync_to_async(_tidy)
 
 
 class DatabaseThreads(ThreadPoolExecutor):
     """After each call its thread looks whether the connection it used is still good."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        return super().submit(_tidied(fn), *args, **kwargs)
+        return super().submit(_tidy, fn, *args, **kwargs)
 
 
 # No call of a request counts on the thread of the one before: none leaves a transaction open.

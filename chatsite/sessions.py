@@ -7,8 +7,18 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.db import models
+from django.utils import timezone
+
+from chat.compiled import CompiledQuery, Given
 
 SINCE = "_since"
+
+_LIVE = CompiledQuery(
+    lambda: DatabaseStore.get_model_class().objects.filter(
+        session_key=Given("key", models.CharField()), expire_date__gt=Given("now", models.DateTimeField())
+    )
+)
 
 
 class SessionStore(DatabaseStore):
@@ -17,6 +27,12 @@ class SessionStore(DatabaseStore):
     @classmethod
     def get_model_class(cls) -> Any:
         return DatabaseStore.get_model_class()
+
+    def _get_session_from_db(self) -> Any:
+        found = _LIVE.one(key=self.session_key, now=timezone.now())
+        if found is None:
+            self._session_key = None
+        return found
 
     def load(self) -> dict[str, Any]:
         data: dict[str, Any] = super().load()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection, models
+from django.db import IntegrityError, connection, models
+from django.utils import timezone
 
-from chat.compiled import CompiledQuery, CompiledUpdate, Given
-from chat.models import Conversation, User
+from chat.compiled import CompiledInsert, CompiledQuery, CompiledUpdate, Given
+from chat.models import Conversation, Message, UsageRecord, User
 
 NAME = Given("name", models.CharField())
 by_name = CompiledQuery(
@@ -21,6 +23,9 @@ retitle = CompiledUpdate(
         {"title": Given("title", Conversation._meta.get_field("title")), "unread": True},
     )
 )
+
+
+insert = CompiledInsert(Message)
 
 
 def talks_of(person: User) -> list[tuple[str, str, str]]:
@@ -71,3 +76,37 @@ def test_a_value_that_is_missing_or_unknown_is_not_overlooked() -> None:
             by_name(**given)
     with pytest.raises(TypeError, match="takes"):
         retitle(user=1)
+
+
+@pytest.mark.django_db
+def test_rows_are_inserted_as_bulk_create_does_it() -> None:
+    talk = Conversation.objects.create(user=User.objects.create_user("alice"))
+    now = timezone.now()
+    fields = {"conversation": talk, "created_at": now, "content": "100 % \N{SNOWMAN}", "reserved_cost": 2**60}
+
+    def rows() -> list[Message]:
+        question = Message(role=Message.Role.USER, **fields)
+        return [question, Message(role=Message.Role.ASSISTANT, parent=question, first_token_at=now, **fields)]
+
+    ours, theirs = rows(), rows()
+    insert(*ours)
+    Message.objects.bulk_create(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        stored, expected = (Message.objects.filter(pk=row.pk).values().get() for row in (one, other))
+        assert stored.pop("id") == one.pk
+        assert stored.pop("parent_id") == (one.parent and ours[0].pk)
+        assert stored.items() <= expected.items()
+    ours[0].content = "changed"
+    ours[0].save()
+    assert Message.objects.filter(conversation=talk, content="changed").count() == 1
+    with pytest.raises(IntegrityError):
+        insert(ours[0])
+
+
+@pytest.mark.django_db
+def test_a_key_that_the_database_counts_is_left_to_it() -> None:
+    book = CompiledInsert(UsageRecord)
+    for _ in range(2):
+        book(UsageRecord(message_id=uuid.uuid4(), conversation_id=uuid.uuid4(), day=timezone.localdate()))
+    first, second = UsageRecord.objects.order_by("pk").values_list("pk", flat=True)
+    assert second == first + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -98,6 +99,26 @@ def test_a_page_gets_its_list_anew_only_where_the_list_changed(site: Site) -> No
         for chat, changes in ((first, False), ("", True), (first, True), (first, False)):
             answer = alice.ask("more", chat)[1]
             assert ("#conversations" in heard(page, answer)) == changes, (chat, changes)
+
+
+@pytest.mark.parametrize(("protocol", "marked"), [("html", False), ("ui", True)])
+def test_an_answer_is_marked_as_new_unless_a_page_shows_its_end(
+    site: Site, upstream: FakeUpstream, protocol: str, marked: bool
+) -> None:
+    site.start()
+    alice, gate = site.person("alice"), Gate()
+    upstream.enqueue(gated(gate))
+    with open_page(alice) as tab:
+        chat, answer = ids_in(alice.send("hello"))
+        with alice.watch(answer, protocol) as stream:
+            pieces = stream.iter_text()
+            assert any("first" in piece for piece in pieces)
+            gate.open()
+            assert "last" in "".join(pieces)
+        heard(tab, chat)
+        alice.send("something else")
+        dot = rf'href="/c/{chat}/"><bdi>hello</bdi><span class="dot"'
+        assert bool(re.search(dot, heard(tab, "something else"))) == marked
 
 
 def test_pages_at_another_process_hear_of_it_too_also_after_redis_was_away(

@@ -34,6 +34,9 @@ class EventLog(Protocol):
     def rest(self, message_id: UUID) -> float:
         """Seconds until a reader in this process may want more of a log that is written here."""
 
+    def has_pages(self, message_id: UUID) -> bool:
+        """Whether a page that this process serves follows a log that is written here."""
+
     def is_local(self, message_id: UUID) -> bool:
         """Whether this process writes the log, so that silence means that the model is silent."""
 

@@ -116,6 +116,10 @@ class Log:
         due = min((reader.due for reader in self.readers), default=0.0)
         return max(pace.stretched(INTERVAL), due - time.monotonic())
 
+    def has_pages(self) -> bool:
+        """Only they say how often they want more."""
+        return any(reader.every for reader in self.readers)
+
     async def tail(self, idle: float, every: float) -> AsyncGenerator[list[LogEvent], None]:
         position, reader = 0, _Reader(every)
         self.readers.add(reader)
@@ -164,6 +168,9 @@ class MemoryEventLog:
 
     def rest(self, message_id: UUID) -> float:
         return self._logs[message_id].rest()
+
+    def has_pages(self, message_id: UUID) -> bool:
+        return self._logs[message_id].has_pages()
 
     def is_local(self, message_id: UUID) -> bool:
         return message_id in self._logs

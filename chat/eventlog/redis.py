@@ -140,6 +140,9 @@ class RedisEventLog:
     def rest(self, message_id: UUID) -> float:
         return self._local.rest(message_id)
 
+    def has_pages(self, message_id: UUID) -> bool:
+        return self._local.has_pages(message_id)
+
     def is_local(self, message_id: UUID) -> bool:
         return self._local.is_local(message_id)
 

@@ -303,10 +303,10 @@ class MessageQuerySet(OneRow["Message"]):
             for message_id, (text, reasoning, first_token_at) in texts.items()
         )
 
-    def finish(self, outcome: Outcome) -> bool:
+    def finish(self, outcome: Outcome, *, seen: bool = False) -> bool:
         """Writes the end state and the ledger row in one transaction; False if both were there already.
 
-        Marks the conversation as unread; a page that shows the end takes the mark away.
+        Marks the conversation as unread unless the end is `seen`; a page that shows it later takes the mark away.
 
         Only the call that turns a running message into an ended one writes. A message
         that was deleted meanwhile still gets its ledger row.
@@ -315,7 +315,7 @@ class MessageQuerySet(OneRow["Message"]):
             changed = _END(pk=outcome.message_id, **outcome.message_fields())
             if not changed and self.filter(pk=outcome.message_id).exists():
                 return False
-            if outcome.status != Status.STOPPED:
+            if not seen and outcome.status != Status.STOPPED:
                 _UNREAD(pk=outcome.conversation_id)
             return UsageRecord.objects.book(outcome)
 

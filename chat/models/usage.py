@@ -15,7 +15,7 @@ from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from chat.compiled import CompiledQuery, Given
+from chat.compiled import CompiledInsert, CompiledQuery, Given
 from chat.models.daily import DailyUsage, site_day
 
 
@@ -188,7 +188,7 @@ class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
         record = self.model(message_id=outcome.message_id, **fields)
         try:
             with transaction.atomic():
-                record.save_base(force_insert=True)
+                _BOOK(record)
         except IntegrityError:
             if self.filter(message_id=outcome.message_id).exists():
                 return False
@@ -266,3 +266,6 @@ class UsageRecord(models.Model):
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+
+_BOOK = CompiledInsert(UsageRecord)

@@ -10,6 +10,7 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db import models
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -23,7 +24,7 @@ from chat.compiled import CompiledQuery, Given
 from chat.events import Delta, is_last
 from chat.http import PersonRequest
 from chat.models import ChatModel, Conversation, ConversationReading, Message, User
-from chat.models.conversation import Part
+from chat.models.conversation import ConversationQuerySet, Part
 from chat.threads import in_database
 from chat.views import api, present
 from chat.views.guard import person_only
@@ -32,9 +33,12 @@ SIDEBAR_LENGTH = 60
 LIVE_MARK = "\N{OBJECT REPLACEMENT CHARACTER}live\N{OBJECT REPLACEMENT CHARACTER}"
 
 
-_NEWEST = CompiledQuery(
-    lambda: Conversation.objects.for_user(Given("user", models.IntegerField())).listed()[: SIDEBAR_LENGTH + 1]
-)
+def _listed(mine: ConversationQuerySet) -> QuerySet[Conversation, tuple[Any, ...]]:
+    """One more than is shown: there is more to come."""
+    return mine.listed()[: SIDEBAR_LENGTH + 1].values_list(*present.Entry._fields)
+
+
+_NEWEST = CompiledQuery(lambda: _listed(Conversation.objects.for_user(Given("user", models.IntegerField()))))
 
 
 def sidebar_context(
@@ -42,15 +46,14 @@ def sidebar_context(
 ) -> dict[str, Any]:
     """The newest conversations, or those that come after a place in the list."""
     if place is None:
-        listed = _NEWEST(user=request.user.pk)
+        rows = _NEWEST(user=request.user.pk)
     else:
-        mine = Conversation.objects.for_user(request.user).listed()
-        listed = list(mine.after(place.updated_at, place.id)[: SIDEBAR_LENGTH + 1])
-    shown = listed[:SIDEBAR_LENGTH]
+        rows = list(_listed(Conversation.objects.for_user(request.user).after(place.updated_at, place.id)))
+    shown = [present.Entry(*row) for row in rows[:SIDEBAR_LENGTH]]
     return {
         "conversation": conversation,
         "groups": present.grouped(shown, after=place),
-        "last": shown[-1] if len(listed) > len(shown) else None,
+        "last": shown[-1] if len(rows) > len(shown) else None,
     }
 
 

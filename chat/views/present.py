@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import ceil
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from django.conf import settings
 from django.utils import timezone
@@ -173,24 +173,45 @@ def starters(*, demo: bool) -> Sequence[Starter]:
     )
 
 
+class Entry(NamedTuple):
+    """A conversation as the list of them shows it."""
+
+    pk: uuid.UUID
+    title: str
+    unread: bool
+    updated_at: dt.datetime
+
+    @property
+    def address(self) -> str:
+        return f"/c/{self.pk}/"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """Conversations of one span of days."""
 
     label: str
-    conversations: Sequence[Conversation]
+    conversations: Sequence[Entry]
 
 
-def _span(moment: dt.datetime, today: dt.date) -> str:
-    days = (today - timezone.localdate(moment)).days
-    if days <= 0:
-        return gettext("Today")
-    if days == 1:
-        return gettext("Yesterday")
-    if days < 7:
-        return gettext("Last 7 days")
-    if days < 30:
-        return gettext("Last 30 days")
+def _spans() -> list[tuple[dt.datetime, str]]:
+    """From when on each of the newest spans lasts."""
+    today = timezone.localdate()
+    days = (
+        (0, gettext("Today")),
+        (1, gettext("Yesterday")),
+        (6, gettext("Last 7 days")),
+        (29, gettext("Last 30 days")),
+    )
+    return [
+        (timezone.make_aware(dt.datetime.combine(today - dt.timedelta(back), dt.time())), label) for back, label in days
+    ]
+
+
+def _span(moment: dt.datetime, spans: Iterable[tuple[dt.datetime, str]]) -> str:
+    for since, label in spans:
+        if moment >= since:
+            return label
     return date_format(timezone.localtime(moment), "YEAR_MONTH_FORMAT")
 
 
@@ -202,13 +223,13 @@ class Place:
     id: uuid.UUID
 
 
-def grouped(conversations: Iterable[Conversation], *, after: Place | None = None) -> list[Group]:
+def grouped(entries: Iterable[Entry], *, after: Place | None = None) -> list[Group]:
     """By span of days; what goes on with the span of the last one shown has no label."""
-    today = timezone.localdate()
-    said = _span(after.updated_at, today) if after else ""
+    spans = _spans()
+    said = _span(after.updated_at, spans) if after else ""
     return [
         Group(label="" if label == said else label, conversations=list(items))
-        for label, items in groupby(conversations, key=lambda item: _span(item.updated_at, today))
+        for label, items in groupby(entries, key=lambda entry: _span(entry.updated_at, spans))
     ]
 
 

@@ -9,7 +9,6 @@ may put elements behind them or at the end of one of them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final
@@ -119,14 +118,14 @@ class HtmlEncoder:
 
     def _without_body(self, article_html: str, content: str) -> str:
         """The article with an empty body that htmx does not morph; nothing if the body is not `content`."""
-        body = re.search(rf'<div id="{re.escape(self._id)}-body"[^>]*(?=>)', article_html)
-        if not body or self._unseen or not content:
+        opens = article_html.find(f'<div id="{self._id}-body"')
+        if opens < 0 or self._unseen or not content:
             return ""
-        start = body.end() + 1
-        end = end_of_content(article_html, start)
-        if content not in article_html[start:end]:
+        closes = article_html.index(">", opens)
+        end = end_of_content(article_html, closes + 1)
+        if content not in article_html[closes + 1 : end]:
             return ""
-        return f"{article_html[: body.end()]} hx-morph-skip-children>{article_html[end:]}"
+        return f"{article_html[:closes]} hx-morph-skip-children>{article_html[end:]}"
 
     def _show(self, done: Sequence[str], tail: tuple[str, ...]) -> Iterator[str]:
         if self._snapshot:
