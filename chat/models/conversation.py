@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat import errors
 from chat.compiled import CompiledQuery, CompiledUpdate, Given
+from chat.models.tree import Tree
 from chat.models.usage import OF_MESSAGE, Outcome, UsageRecord
 
 
@@ -131,7 +132,12 @@ class Conversation(models.Model):
 
     def branch(self) -> list[Message]:
         """The active branch, oldest first, with `siblings` (ids in order) set on each; one query."""
-        return active_branch(self.messages.order_by("created_at", "pk"), self.head_id)
+        messages = {message.pk: message for message in self.messages.order_by("created_at", "pk")}
+        tree = Tree((message.pk, message.parent_id) for message in messages.values())
+        branch = [messages[message_id] for message_id in tree.path_to(self.head_id)]
+        for message in branch:
+            message.siblings = tree.children[message.parent_id]
+        return branch
 
     def said_up_to(self, leaf_id: uuid.UUID) -> list[Said]:
         """What was said from the first message down to this one; one query, and no more of each than a model needs."""
@@ -215,55 +221,6 @@ class Said(NamedTuple):
     role: str
     content: str
     status: str = Status.COMPLETE
-
-
-class Tree:
-    """The messages of a conversation as ids, each with its parent, in the order they were made."""
-
-    def __init__(self, rows: Iterable[tuple[uuid.UUID, uuid.UUID | None]]) -> None:
-        self.parents: dict[uuid.UUID, uuid.UUID | None] = {}
-        self.children: dict[uuid.UUID | None, list[uuid.UUID]] = {}
-        for message_id, parent_id in rows:
-            self.parents[message_id] = parent_id
-            self.children.setdefault(parent_id, []).append(message_id)
-
-    def path_to(self, leaf_id: uuid.UUID | None) -> list[uuid.UUID]:
-        """From the first message down to this one; empty where it is not there."""
-        path: list[uuid.UUID] = []
-        step = leaf_id if leaf_id in self.parents else None
-        while step is not None:
-            path.append(step)
-            step = self.parents.get(step)
-        path.reverse()
-        return path
-
-    def siblings_of(self, message_id: uuid.UUID) -> list[uuid.UUID]:
-        return self.children[self.parents[message_id]]
-
-    def newest_leaf(self, message_id: uuid.UUID) -> uuid.UUID:
-        """The message made last among this one and all that follows from it."""
-        below, waiting = {message_id}, [message_id]
-        while waiting:
-            replies = self.children.get(waiting.pop(), [])
-            below.update(replies)
-            waiting.extend(replies)
-        return next(newest for newest in reversed(self.parents) if newest in below)
-
-
-def active_branch(messages: Iterable[Message], head_id: uuid.UUID | None) -> list[Message]:
-    by_id: dict[uuid.UUID, Message] = {}
-    children: dict[uuid.UUID | None, list[uuid.UUID]] = {}
-    for message in messages:
-        by_id[message.pk] = message
-        children.setdefault(message.parent_id, []).append(message.pk)
-    branch: list[Message] = []
-    step = by_id.get(head_id) if head_id else None
-    while step is not None:
-        step.siblings = children[step.parent_id]
-        branch.append(step)
-        step = by_id.get(step.parent_id) if step.parent_id else None
-    branch.reverse()
-    return branch
 
 
 Checkpoint = tuple[str, str, dt.datetime | None]

@@ -20,7 +20,7 @@ from chat import search as index
 from chat.http import is_htmx
 from chat.markdown import plain
 from chat.models import Message, SearchEntry, User
-from chat.models.conversation import Tree
+from chat.models.tree import Tree
 from chat.views.guard import logged_in_only
 
 PAGE = 20
