@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -70,4 +71,21 @@ class LeanHandler(ASGIHandler):
     async def run_get_response(self, request: Any) -> Any:
         _note_task()
         async with ThreadSensitiveContext(executor=REQUESTS):
-            return await super().run_get_response(request)
+            response = await super().run_get_response(request)
+        if request.resolver_match:
+            request.resolver_match.tried = None  # every route that was looked at before this one
+        return response
+
+    async def send_response(self, response: Any, send: Any) -> None:
+        """An open stream does not keep the headers that were sent: they are a tenth of what it would hold."""
+
+        async def sending(event: Mapping[str, Any]) -> None:
+            if event["type"] == "http.response.start":
+                await send({**event, "headers": event["headers"].copy()})
+                event["headers"].clear()
+                for name in list(response.headers):
+                    del response.headers[name]
+            else:
+                await send(event)
+
+        await super().send_response(response, sending if response.streaming else send)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import uuid
 from typing import Any
 
 import httpx2
@@ -10,6 +12,7 @@ import pytest
 from django.test import Client
 
 from chat.models import Conversation, Message, Plan, User
+from chatsite.asgi import application
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -157,6 +160,20 @@ def test_a_stream_is_not_cached_nor_buffered(client: Client) -> None:
     assert response.headers["X-Accel-Buffering"] == "no"
     check(response)
     assert client.get(f"/m/{answer.pk}/stream/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+
+def test_a_server_may_keep_the_headers_of_a_stream() -> None:
+    """A stream lets go of those it sent; who got them has them still."""
+
+    async def ask() -> httpx2.Response:
+        transport = httpx2.ASGITransport(application)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            return await http.get(f"/m/{uuid.uuid4()}/stream/", headers={"Last-Event-ID": "3"})
+
+    response = asyncio.run(ask())
+    assert "event: done" in response.text
+    assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    check(response)
 
 
 def test_cookies_are_locked_down_where_https_is_on(make_site: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import httpx2
@@ -32,25 +32,27 @@ async def stream_completion(request: CompletionRequest) -> AsyncGenerator[list[U
     Raises `UpstreamError` only; the text yielded before it is good. Cancelling the
     task, or closing the generator, closes the connection.
     """
-    async with AsyncExitStack() as stack:
-        clock = Clock()
-        stack.callback(clock.stop)
-        response = await _open(request, clock, stack)
+    clock, response = Clock(), None
+    try:
+        response = await _open(request, clock)
         yield [Opened(request_id=_request_id(response))]
         reader = AnswerReader(request)
-        chunks = response.aiter_raw()
-        stack.push_async_callback(chunks.aclose)
         fault: errors.UpstreamError | None = None
         more = True
-        while more and fault is None:
-            try:
-                more = await _read(chunks, reader, clock)
-            except errors.UpstreamError as error:
-                fault = error
-            if events := reader.take():
+        async with aclosing(response.aiter_raw()) as chunks:
+            while more and fault is None:
+                try:
+                    more = await _read(chunks, reader, clock)
+                except errors.UpstreamError as error:
+                    fault = error
+                if events := reader.take():
+                    yield events
+            for events in _ending(reader, fault, clock):
                 yield events
-        for events in _ending(reader, fault, clock):
-            yield events
+    finally:
+        if response is not None:
+            await _close(response)
+        clock.stop()
 
 
 async def _read(chunks: AsyncIterator[bytes], reader: AnswerReader, clock: Clock) -> bool:
@@ -100,7 +102,7 @@ def _cut(reader: AnswerReader, fault: errors.UpstreamError | None, clock: Clock)
     return "length" if reader.chars and (reader.full or late) else None
 
 
-async def _open(request: CompletionRequest, clock: Clock, stack: AsyncExitStack) -> httpx2.Response:
+async def _open(request: CompletionRequest, clock: Clock) -> httpx2.Response:
     """The success response to the request.
 
     Asks again without optional fields that the server names, and once more where the
@@ -110,7 +112,7 @@ async def _open(request: CompletionRequest, clock: Clock, stack: AsyncExitStack)
     known = without = turned_down(base_url, request.model)
     for_model = patient = False
     while True:
-        answer = await _attempt(body(request, base_url, without), clock, stack)
+        answer = await _attempt(body(request, base_url, without), clock)
         if isinstance(answer, httpx2.Response):
             if without != known:
                 remember_turned_down(base_url, without - known, request.model if for_model else "")
@@ -124,20 +126,27 @@ async def _open(request: CompletionRequest, clock: Clock, stack: AsyncExitStack)
             raise _noted(answer.error, answer.status)
 
 
-async def _attempt(fields: dict[str, Any], clock: Clock, stack: AsyncExitStack) -> httpx2.Response | Refusal:
+async def _attempt(fields: dict[str, Any], clock: Clock) -> httpx2.Response | Refusal:
+    """A response that is to be read is open; a refused one is closed."""
     try:
         response = await clock.wait(client.provider().complete(fields))
-        stack.push_async_callback(_close, response)
-        if not response.is_success:
+        if _is_stream(response):
+            return response
+        try:
+            if response.is_success:
+                return Refusal(error=errors.UpstreamBroken(), status=response.status_code)
             await clock.wait(response.aread())
             return refusals.from_response(response)
+        finally:
+            await _close(response)
     except Exception as exception:
         return refusals.from_exception(exception)
+
+
+def _is_stream(response: httpx2.Response) -> bool:
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     plain = response.headers.get("content-encoding", "identity").strip().lower() in ("", "identity")
-    if kind != "text/event-stream" or not plain:
-        return Refusal(error=errors.UpstreamBroken(), status=response.status_code)
-    return response
+    return response.is_success and kind == "text/event-stream" and plain
 
 
 async def _close(response: httpx2.Response) -> None:
