@@ -12,7 +12,7 @@ from typing import Final
 
 EVERY: Final = 0.5
 BUSY: Final = 0.85
-CALM: Final = 0.65
+CALM: Final = 0.72
 STEP: Final = 1.25
 SLOWEST: Final = 5.0
 
@@ -28,6 +28,8 @@ def adjust(share: float) -> None:
     global _stretch
     if share > BUSY:
         _stretch = min(_stretch * STEP, SLOWEST)
+    elif share * _stretch < BUSY:  # all frames together cost no more than that at the usual pace
+        _stretch = 1.0
     elif share < CALM:
         _stretch = max(_stretch / STEP, 1.0)
 

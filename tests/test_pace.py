@@ -25,6 +25,16 @@ def test_a_busy_process_sends_fewer_frames_up_to_a_limit() -> None:
     assert 1.0 < seen[0] < seen[-1] == pace.SLOWEST
 
 
+def test_after_a_rush_it_is_at_its_usual_pace_as_soon_as_there_is_room_for_it() -> None:
+    for _ in range(4):
+        pace.adjust(0.99)
+    slowest = pace.stretched(1.0)
+    pace.adjust(pace.CALM - 0.01)
+    assert 1.0 < pace.stretched(1.0) < slowest, "the usual pace may be more than it can keep"
+    pace.adjust(pace.BUSY / slowest)
+    assert pace.stretched(1.0) == 1.0
+
+
 def test_it_keeps_its_pace_between_busy_and_calm_and_recovers() -> None:
     pace.adjust(0.99)
     slower = pace.stretched(1.0)
