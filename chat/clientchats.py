@@ -6,9 +6,21 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.db import models
+from django.db.models import QuerySet
+
 from chat import errors
+from chat.compiled import CompiledQuery, Given
 from chat.dialects import LONGEST_ID, ChatBody, message_key
 from chat.models import Conversation, Message, User
+
+
+def _mine() -> QuerySet[Conversation]:
+    return Conversation.objects.filter(user=Given("user", models.IntegerField())).select_related("head")
+
+
+_NAMED = CompiledQuery(lambda: _mine().filter(client_id=Given("name", models.CharField())))
+_ADDRESSED = CompiledQuery(lambda: _mine().filter(pk=Given("pk", models.UUIDField())))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +50,9 @@ def find(user: User, chat_id: str) -> Conversation | None:
     """
     if not chat_id.isprintable() or len(chat_id) > LONGEST_ID:
         return None
-    mine = Conversation.objects.filter(user=user).select_related("head")
-    found = mine.filter(client_id=chat_id).first() or mine.filter(pk__in=_uuids(chat_id)).first()
+    found = _NAMED.one(user=user.pk, name=chat_id)
+    if found is None and (ids := _uuids(chat_id)):
+        found = _ADDRESSED.one(user=user.pk, pk=ids[0])
     if found is not None and found.deleted_at is not None:
         raise errors.NotFound
     return found
