@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import uuid
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -133,6 +134,26 @@ def test_the_list_of_conversations_is_reached_to_its_end(client: Client, alice: 
         labels += re.findall(r"<h2>([^<]+)</h2>", page)
     assert sorted(seen) == sorted(f"chat-{number}-" for number in range(150))
     assert len(labels) == len(set(labels))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland", "America/St_Johns"])
+def test_the_list_is_parted_by_the_days_of_the_site(client: Client, alice: User, settings: Any, zone: str) -> None:
+    settings.TIME_ZONE = zone
+
+    def start_of(days_ago: int) -> dt.datetime:
+        day = timezone.localdate() - dt.timedelta(days=days_ago)
+        return timezone.make_aware(dt.datetime.combine(day, dt.time()))
+
+    instant = dt.timedelta(microseconds=1)
+    months_ago = start_of(29) - instant
+    expected = ["Today", "ahead", "0", "Yesterday", "0 before", "1", "Last 7 days", "1 before", "6"]
+    expected += ["Last 30 days", "6 before", "29", f"{timezone.localtime(months_ago):%B %Y}", "29 before"]
+    Conversation.objects.create(user=alice, title="ahead", updated_at=timezone.now() + dt.timedelta(hours=1))
+    for days in (0, 1, 6, 29):
+        Conversation.objects.create(user=alice, title=f"{days}", updated_at=start_of(days))
+        Conversation.objects.create(user=alice, title=f"{days} before", updated_at=start_of(days) - instant)
+    page = client.get("/conversations/").text
+    assert [heading or title for heading, title in re.findall(r"<h2>(.+?)</h2>|<bdi>(.+?)</bdi>", page)] == expected
 
 
 @pytest.mark.parametrize("query", ["before=x&id=y", "before=9999-99-99&id=", "before=0001-01-01", "before=%00&id=%00"])
