@@ -124,7 +124,9 @@ class Provider:
             content=orjson.dumps(fields).decode(),  # orjson's bytes keep a buffer of 4 KB while the stream is open
             extensions={"timeout": TIMEOUT.as_dict()},
         )
-        return await self.http.send(request, stream=True)
+        response = await self.http.send(request, stream=True)
+        response.request = httpx2.Request("POST", self.url)  # the prompt has been sent; an open stream need not keep it
+        return response
 
 
 def provider() -> Provider:
