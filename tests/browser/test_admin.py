@@ -77,7 +77,6 @@ from django.contrib.auth.models import Group
 from chat import apikeys
 from chat.models import ApiKey, ChatModel, LimitOverride, Plan, User
 alice = User.objects.get(username="alice")
-LimitOverride.objects.get_or_create(user=alice, rule="cost_per_day", defaults={"value": 3, "reason": "test"})
 if not ApiKey.objects.filter(user=alice):
     apikeys.make(alice, "laptop")
 for model in (User, Plan, ChatModel, LimitOverride, ApiKey, Group):
