@@ -15,9 +15,8 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from chat import errors, prompt, recovery
+from chat import errors, prices, prompt, recovery
 from chat.compiled import CompiledInsert, CompiledQuery, Given
-from chat.generation import price_at
 from chat.limits.limiter import Grant
 from chat.limits.plans import rules_for, subject_of
 from chat.limits.values import Rule
@@ -114,7 +113,7 @@ def prepare(ask: Ask, roll: recovery.Roll) -> Prepared | Sent:
         ask=ask,
         answer_id=answer_id,
         model=model,
-        price=price_at(model.name, timezone.now()),
+        price=prices.at(model.name, timezone.now()),
         prompt=prompt.build(
             _branch_to_send(ask), system=_system_prompt(ask), model=model, resume=ask.resume_of is not None
         ),

@@ -14,6 +14,9 @@ ChatError
 ├── LimiterDown 503
 ├── ShuttingDown 503
 ├── StorageDown 503
+├── Interrupted              this process let go of a running answer, or died
+├── Broken                   a fault of ours while an answer ran
+├── NotSaved                 the database took the question, but not the answer
 └── UpstreamError            the provider's
     ├── UpstreamUnreachable  refused, DNS, cut before a byte
     ├── UpstreamTimeout      no first token, or silence
@@ -150,6 +153,21 @@ class StorageDown(ChatError):
     status = 503
     code = "storage-down"
     sentence = _("Your message could not be saved. Try again in a moment.")
+
+
+class Interrupted(ChatError):
+    code = "restarted"
+    sentence = _("The site was restarted. The answer so far is saved.")
+
+
+class Broken(ChatError):
+    code = "internal"
+    sentence = _("Something went wrong on this site. Your message is saved.")
+
+
+class NotSaved(ChatError):
+    code = "not-saved"
+    sentence = _("The answer was shown but could not be saved.")
 
 
 class UpstreamError(ChatError):

@@ -16,11 +16,11 @@ from django.utils.translation import gettext as _
 from chat import asks, clientchats, errors, metrics, notices, runner, viewers
 from chat.asks import Ask, Prepared, Sent
 from chat.dialects import ChatBody
-from chat.generation import Job
 from chat.limits import limiter
 from chat.limits.limiter import Grant
 from chat.models import Conversation, DailyUsage, Message, Status, User
 from chat.models.conversation import RUNNING, MessageQuerySet
+from chat.run import Job
 from chat.text import clean_text
 from chat.threads import in_database
 from chat.upstream import CompletionRequest

@@ -1,12 +1,21 @@
-"""What an admin should know about prices."""
+"""What a model costs, and what an admin should know about it."""
 
 from __future__ import annotations
+
+import datetime as dt
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chat import upstream
 from chat.models import ChatModel, ModelPrice
+
+FREE = ModelPrice(prompt=0, cached=0, completion=0)
+
+
+def at(model: str, moment: dt.datetime) -> ModelPrice | None:
+    """What a model costs at a moment; None where no price is known at all."""
+    return FREE if upstream.is_demo() else ModelPrice.objects.at(model, moment)
 
 
 def notices() -> list[str]:

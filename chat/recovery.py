@@ -10,15 +10,16 @@ import socket
 import time
 import uuid
 from collections.abc import Collection
+from dataclasses import replace
 
 from django.utils import timezone
 
-from chat import errors
-from chat.generation import abandoned, price_at
+from chat import errors, prices
 from chat.limits import limiter
-from chat.models import Message, ServerProcess, Status, UsageRecord
+from chat.models import Message, ModelPrice, ServerProcess, Status, UsageRecord
 from chat.models.conversation import MessageQuerySet
 from chat.models.usage import Outcome
+from chat.text import estimate_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,40 @@ def _is_gone(process: ServerProcess) -> bool:
     return False
 
 
+def abandoned(message: Message, price: ModelPrice | None) -> Outcome:
+    """The end of an answer whose process died, from what its last checkpoint holds.
+
+    Its usage is an estimate: the hold says what the prompt took at most.
+    """
+    said = message.content[message.prefix_length :] + message.reasoning
+    status = Status.INTERRUPTED if message.content else Status.FAILED
+    prompt = message.prompt_tokens or 0
+    outcome = Outcome(
+        message_id=message.pk,
+        conversation_id=message.conversation_id,
+        user_id=message.conversation.user_id,
+        model=message.model,
+        status=status,
+        reason=errors.Interrupted.code,
+        content=message.content,
+        reasoning=message.reasoning,
+        reserved_tokens=message.reserved_tokens,
+        reserved_cost=message.reserved_cost,
+        first_token_at=message.first_token_at,
+        exact=not said,
+    )
+    if not said:
+        return outcome
+    completion = estimate_tokens(said)
+    return replace(
+        outcome,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        reasoning_tokens=estimate_tokens(message.reasoning),
+        cost=price.cost(prompt, completion) if price else None,
+    )
+
+
 def recover(messages: MessageQuerySet, roll: Roll, lost: Collection[uuid.UUID] = ()) -> list[Outcome]:
     """Closes those running answers whose process is gone, or that are `lost`; live ones are not touched.
 
@@ -116,7 +151,7 @@ def recover(messages: MessageQuerySet, roll: Roll, lost: Collection[uuid.UUID] =
     for message in messages.running().select_related("conversation", "owner").order_by("created_at"):
         if message.pk not in lost and not roll.is_dead(message.owner):
             continue
-        outcome = abandoned(message, price_at(message.model, message.created_at))
+        outcome = abandoned(message, prices.at(message.model, message.created_at))
         if Message.objects.finish(outcome):
             closed.append(outcome)
             settle(outcome)

@@ -14,12 +14,13 @@ from django.db import DatabaseError, transaction
 
 from chat import errors, notices, pace, recovery
 from chat.eventlog import EventLog, event_log
-from chat.generation import Interrupted, Job, Run, generate
+from chat.generation import generate
 from chat.limits import limiter
 from chat.models import Message, Status
 from chat.models.conversation import Checkpoint
 from chat.models.usage import Outcome
 from chat.notices import Notice
+from chat.run import Job, Run
 from chat.threads import in_database
 
 logger = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class Runner:
         self.closing = True
         for run in list(self._runs.values()):
             status = Status.INTERRUPTED if run.text else Status.FAILED
-            outcome = run.outcome(status, Interrupted.code)
+            outcome = run.outcome(status, errors.Interrupted.code)
             if Message.objects.finish(outcome):
                 recovery.settle(outcome)
 

@@ -22,10 +22,10 @@ from django.db import OperationalError
 
 from chat import errors, exchange, runner, upstream
 from chat.eventlog.memory import MemoryEventLog
-from chat.generation import Job, Run
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
 from chat.models import Message, User
+from chat.run import Job, Run
 from chat.upstream import CompletionRequest
 from tests.fakes import FakeUpstream, Gate, Script, error, gated, text, tokens
 from tests.services import RedisServer

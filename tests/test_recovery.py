@@ -14,11 +14,10 @@ import pytest
 from django.utils import timezone
 
 from chat import recovery
-from chat.generation import abandoned
 from chat.limits import limiter, plans
 from chat.limits.leases import LEASE_MS
 from chat.models import Conversation, Message, ServerProcess, UsageRecord, User
-from chat.recovery import Roll
+from chat.recovery import Roll, abandoned
 
 pytestmark = pytest.mark.django_db
 OLD = dt.timedelta(seconds=60)

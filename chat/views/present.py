@@ -19,7 +19,6 @@ from django.utils.translation import gettext_lazy as _
 from chat import errors, markdown, upstream
 from chat.allowance import Allowance
 from chat.asks import TYPICAL_OUTPUT
-from chat.generation import Broken
 from chat.models import ChatModel, Conversation, Message, Status, User
 from chat.prompt import TURN_OVERHEAD
 from chat.text import estimate_tokens
@@ -91,7 +90,7 @@ def _error_sentences() -> dict[str, str]:
 def notice_of(message: Message) -> str:
     """The sentence under a message that did not simply end well."""
     if message.status in (Status.FAILED, Status.INTERRUPTED):
-        return _error_sentences().get(message.error_code, str(Broken.sentence))
+        return _error_sentences().get(message.error_code, str(errors.Broken.sentence))
     return str(SENTENCES.get(Status(message.status), ""))
 
 

@@ -21,7 +21,6 @@ from chat import allowance, errors, recovery, runner, viewers
 from chat.compiled import CompiledQuery, Given
 from chat.eventlog import LogMissing, event_log
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage, is_last
-from chat.generation import NotSaved
 from chat.models import ChatModel, Conversation, Message, User
 from chat.models.conversation import Status
 from chat.threads import in_database, let_go
@@ -261,7 +260,7 @@ async def _html(request: HttpRequest, message: Message, shown: int | None) -> As
             if frame := encoder.encode(events) or (b"" if events else sse.COMMENT_PING):
                 yield frame
             last = events[-1] if events else last
-    if isinstance(last, Failed) and last.code == NotSaved.code:
+    if isinstance(last, Failed) and last.code == errors.NotSaved.code:
         yield await _unsaved_frame(request, message, last, encoder)
     elif frame := await _last_frame(request, message.pk, encoder):
         yield frame
