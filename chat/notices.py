@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from channels.layers import get_channel_layer
+
+from chat.tasks import detached
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,6 @@ TIMEOUT = 0.5
 PAUSE_AFTER_FAULT = 1.0
 
 Notice = dict[str, Any]
-_SENDING: set[asyncio.Task[None]] = set()
 
 
 def person_group(user_id: int) -> str:
@@ -48,9 +48,7 @@ def left(process_id: uuid.UUID, message_id: uuid.UUID, grace: float | None) -> N
 
 
 def _post(group: str, notice: Notice) -> None:
-    task = asyncio.get_running_loop().create_task(_send(group, notice), context=contextvars.Context())
-    _SENDING.add(task)
-    task.add_done_callback(_SENDING.discard)
+    detached(_send(group, notice))
 
 
 async def _send(group: str, notice: Notice) -> None:

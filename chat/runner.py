@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 import uuid
 import weakref
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from django.db import DatabaseError, transaction
 
@@ -21,6 +20,7 @@ from chat.models.conversation import Checkpoint
 from chat.models.usage import Outcome
 from chat.notices import Notice
 from chat.run import Job, Run
+from chat.tasks import detached
 from chat.threads import in_database
 
 logger = logging.getLogger(__name__)
@@ -215,16 +215,7 @@ class Runner:
         await in_database(recovery.settle_for_the_dead, self.roll)
 
 
-_TASKS: set[asyncio.Task[Any]] = set()
 _RUNNERS: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Runner] = weakref.WeakKeyDictionary()
-
-
-def detached(coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-    """A task that outlives the request it was started from and shares nothing with it."""
-    task = asyncio.get_running_loop().create_task(coroutine, context=contextvars.Context())
-    _TASKS.add(task)
-    task.add_done_callback(_TASKS.discard)
-    return task
 
 
 def current() -> Runner:

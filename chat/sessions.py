@@ -6,7 +6,6 @@ One look at the database every few seconds for all connections of the process.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from chat.models import User
+from chat.tasks import detached
 from chat.threads import in_database
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def _start_sweeping() -> None:
     global _sweeper
     loop = asyncio.get_running_loop()
     if _sweeper is None or _sweeper.done() or _sweeper.get_loop() is not loop:
-        _sweeper = loop.create_task(_sweep_while_open(), context=contextvars.Context())
+        _sweeper = detached(_sweep_while_open())
 
 
 async def _sweep_while_open() -> None:

@@ -14,6 +14,7 @@ from django.conf import settings
 from chat import notices, runner, sessions
 from chat.eventlog import event_log
 from chat.notices import Notice
+from chat.tasks import detached
 
 MOST_PER_PERSON = 32
 FIRST_VIEWER_GRACE = 10.0
@@ -130,7 +131,7 @@ def _announce(message_id: uuid.UUID) -> None:
         _FAR.add(message_id)
         notices.watching(runner.current().process_id, [message_id])
     if _announcer is None or _announcer.done():
-        _announcer = runner.detached(_announce_while_watched())
+        _announcer = detached(_announce_while_watched())
 
 
 async def _announce_while_watched() -> None:

@@ -11,6 +11,7 @@ from chat.events import Delta, LogEvent, Reasoning
 INTERVAL = 0.05
 KEEP_AFTER_END = 300.0
 IDLE = 5.0
+PAUSE_AFTER_FAULT = 1.0
 
 
 class LogMissing(Exception):
