@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from tests.fakes import FakeUpstream
-from tests.site import Site, ids_in
+from tests.site import Person, Site, ids_in
 from tests.test_crash import kill, move
 from tests.test_ledger import ENDS, Provider
 
@@ -34,9 +34,8 @@ print(json.dumps([rows, answers, Message.objects.running().count()]))
 """
 
 
-def keep_asking(site: Site, name: str, over: threading.Event, dice: random.Random) -> None:
+def keep_asking(site: Site, person: Person, over: threading.Event, dice: random.Random) -> None:
     """Until it is over; the server may be gone at any moment."""
-    person = site.person(name)
     while not over.is_set():
         try:
             if person.http.base_url != site.url:
@@ -59,7 +58,7 @@ def test_one_row_an_answer_and_what_the_provider_reported_whatever_is_killed(
     site.start()
     over, dice = threading.Event(), random.Random()
     askers = [
-        threading.Thread(target=keep_asking, args=(site, name, over, random.Random(dice.random())))
+        threading.Thread(target=keep_asking, args=(site, site.person(name), over, random.Random(dice.random())))
         for name in PEOPLE * 2
     ]
     for asker in askers:
