@@ -12,9 +12,8 @@ from contextlib import aclosing
 import pytest
 
 from chat import pace
-from chat.eventlog import INTERVAL, LogMissing, MemoryEventLog, RedisEventLog, merged
-from chat.eventlog import redis as shared
-from chat.eventlog.base import EventLog
+from chat.eventlog import INTERVAL, LogMissing, MemoryEventLog, RedisEventLog, entries, following, merged, publishing
+from chat.eventlog.base import KEEP_AFTER_END, EventLog
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage
 from tests.services import RedisServer
 
@@ -78,7 +77,7 @@ def test_every_event_survives_the_way_to_another_process() -> None:
         LAST,
         Finished(status="stopped"),
     ]
-    assert shared.decode(shared.encode(7, events)) == (7, events)
+    assert entries.decode(entries.encode(7, events)) == (7, events)
 
 
 @pytest.mark.parametrize("pace", PACES)
@@ -123,7 +122,7 @@ def test_many_viewers_share_one_reading_connection(redis_server: RedisServer) ->
         viewers = [asyncio.ensure_future(read_when_there(reader, message_id)) for _ in range(50)]
         await asyncio.sleep(0.3)
         with redis_server.client() as client:
-            assert len(client.client_list()) <= 2 + shared.LOADS_AT_ONCE
+            assert len(client.client_list()) <= 2 + following.LOADS_AT_ONCE
         writer.append(message_id, [Delta(text="all"), LAST])
         assert len({str(events) for events in await asyncio.gather(*viewers)}) == 1
 
@@ -136,10 +135,10 @@ def test_a_stream_expires_by_itself(redis_server: RedisServer) -> None:
         start(writer, message_id)
         await asyncio.sleep(0.1)
         with redis_server.client() as client:
-            assert 0 < client.ttl(shared.key_of(message_id)) <= shared.KEEP_ALIVE
+            assert 0 < client.ttl(entries.key_of(message_id)) <= publishing.KEEP_ALIVE
             writer.append(message_id, [LAST])
             await asyncio.sleep(0.2)
-            assert 0 < client.ttl(shared.key_of(message_id)) <= shared.KEEP_AFTER_END
+            assert 0 < client.ttl(entries.key_of(message_id)) <= KEEP_AFTER_END
 
     run_with(1, redis_server, body)
 
