@@ -14,6 +14,7 @@ import pytest
 from chat import pace
 from chat.eventlog import INTERVAL, LogMissing, MemoryEventLog, RedisEventLog, entries, following, merged, publishing
 from chat.eventlog.base import KEEP_AFTER_END, EventLog
+from chat.eventlog.redis import TIMEOUT
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage
 from tests.services import RedisServer
 
@@ -164,7 +165,7 @@ def test_a_frozen_redis_loses_nothing_and_repeats_nothing(redis_server: RedisSer
         with pytest.raises(LogMissing):
             await following
         local = asyncio.ensure_future(read(writer, message_id))
-        await asyncio.sleep(shared.TIMEOUT + 0.3)
+        await asyncio.sleep(TIMEOUT + 0.3)
         writer.append(message_id, [Delta(text="three "), LAST])
         assert (await local)[1:] == [Delta(text="one two three "), LAST], "local viewers go on"
         redis_server.thaw()

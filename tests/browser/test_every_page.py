@@ -59,7 +59,6 @@ NO_PAGES = {
     *("healthz", "readyz", "metrics"),
 }
 ERRORS = ("400.html", "403.html", "403_csrf.html", "404.html", "500.html")
-LOOKS = [(size, scheme) for size in ("desktop", "phone") for scheme in ("light", "dark")]
 
 
 def test_no_page_is_forgotten() -> None:
@@ -81,18 +80,16 @@ def open_site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Itera
     site.stop()
 
 
-@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 def test_axe_finds_nothing_on_any_page(
     browser: Browser,
     open_site: tuple[Site, dict[str, str]],
     violations: Callable[[Any], list[str]],
     size: str,
-    scheme: str,
 ) -> None:
     site, addresses = open_site
     there = replace(browser, site=site, logins={})
     for name, pages in (("alice", PAGES), (None, STRANGERS)):
-        page = there.open("/", name, size, color_scheme=scheme)
+        page = there.open("/", name, size)
         for path in pages.values():
             answered = page.goto(path.format(**addresses))
             assert answered.status == 200, path

@@ -17,29 +17,27 @@ from tests.site import ROOT
 Violations = Callable[[Any], list[str]]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_the_way_in(browser: Browser, size: str, scheme: str, violations: Violations) -> None:
-    page = browser.open("/accounts/login/", None, size, color_scheme=scheme)
+def test_axe_finds_nothing_on_the_way_in(browser: Browser, size: str, violations: Violations) -> None:
+    page = browser.open("/accounts/login/", None, size)
     assert violations(page) == []
     page.get_by_label("Username").fill("alice")
     page.get_by_label("Password").fill("wrong")
     button(page, "Log in").click()
     expect(page.get_by_role("alert")).to_be_visible()
     assert violations(page) == []
-    page = browser.open("/accounts/password/", "alice", size, color_scheme=scheme)
+    page = browser.open("/accounts/password/", "alice", size)
     assert violations(page) == []
     page.goto(f"/c/{uuid.uuid4()}/")
     expect(page.get_by_role("heading", name="There is nothing here.")).to_be_visible()
     assert violations(page) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_in_a_conversation(
-    browser: Browser, size: str, scheme: str, violations: Violations, showcase: str
+    browser: Browser, size: str, violations: Violations, showcase: str
 ) -> None:
-    page = browser.open("/", "erin", size, color_scheme=scheme)
+    page = browser.open("/", "erin", size)
     assert violations(page) == []
-    page = browser.open(showcase, "alice", size, color_scheme=scheme)
+    page = browser.open(showcase, "alice", size)
     expect(page.get_by_role("article").nth(17)).to_be_visible()
     send(page, "x" * 32_001)
     expect(page.get_by_role("alert")).to_contain_text("Too long")
@@ -53,9 +51,8 @@ def test_axe_finds_nothing_in_a_conversation(
     assert violations(page) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_while_an_answer_grows(browser: Browser, scheme: str, violations: Violations) -> None:
-    page = browser.open("/", "erin", color_scheme=scheme)
+def test_axe_finds_nothing_while_an_answer_grows(browser: Browser, violations: Violations) -> None:
+    page = browser.open("/", "erin")
     send(page, "/think")
     expect(answer(page).locator(".code").last).to_be_visible()
     assert violations(page) == []
