@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
+from django.conf import global_settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import to_locale
 
 T = TypeVar("T")
 
@@ -33,6 +35,15 @@ def _parse(name: str, default: T, convert: Callable[[str], T], expected: str) ->
         return convert(raw)
     except (ValueError, KeyError, OSError):
         raise ImproperlyConfigured(f"{name} must be {expected}.") from None
+
+
+def languages(folder: Path) -> list[tuple[str, str]]:
+    """English, in which the site is written, and those that `folder` has a compiled catalogue for."""
+    return [
+        (code, name)
+        for code, name in global_settings.LANGUAGES
+        if code == "en" or (folder / to_locale(code) / "LC_MESSAGES" / "django.mo").is_file()
+    ]
 
 
 def text(name: str, default: str = "") -> str:

@@ -92,6 +92,12 @@ INSTALLED_APPS = [
     "channels",
 ]
 
+LANGUAGE_CODE = "en"
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGES = env.languages(LOCALE_PATHS[0])
+# With English alone nothing is looked up in catalogues, and no page is half in Django's own languages.
+USE_I18N = len(LANGUAGES) > 1
+
 MIDDLEWARE = [
     "chatsite.request_log.request_log",
     "django.middleware.security.SecurityMiddleware",
@@ -101,7 +107,7 @@ MIDDLEWARE = [
     "chatsite.api_callers.api_callers",
     "chatsite.middleware.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    *(("django.middleware.locale.LocaleMiddleware",) if USE_I18N else ()),
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -136,11 +142,8 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 
-LANGUAGE_CODE = "en"
 TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")
-USE_I18N = True
 USE_TZ = True
-LOCALE_PATHS = [BASE_DIR / "locale"]
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from django.test import Client
 
+from chatsite.environment import languages
 from tests.site import Site
 
 SECRET = "canary-5up3r"
@@ -65,3 +68,18 @@ def test_an_empty_value_counts_as_unset(make_site: Callable[..., Site]) -> None:
     site = make_site()
     site.env |= {"CHAT_STALL_TIMEOUT": " ", "OPENAI_BASE_URL": "", "TIME_ZONE": ""}
     assert site.shell("from django.conf import settings as s; print(s.CHAT_STALL_TIMEOUT, s.TIME_ZONE)") == "60 UTC"
+
+
+@pytest.mark.django_db
+def test_a_page_is_whole_in_english_whatever_a_browser_asks_for(client: Client) -> None:
+    page = client.get("/accounts/login/", headers={"Accept-Language": "de"}).content.decode()
+    assert '<html lang="en"' in page
+    assert ">Password<" in page
+
+
+def test_a_catalogue_adds_its_language(tmp_path: Path) -> None:
+    for locale, suffix in (("pt_BR", "mo"), ("de", "po")):
+        folder = tmp_path / locale / "LC_MESSAGES"
+        folder.mkdir(parents=True)
+        (folder / f"django.{suffix}").touch()
+    assert [code for code, _name in languages(tmp_path)] == ["en", "pt-br"]
