@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models import QuerySet, Value
+from django.db.models.constants import OnConflict
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.subqueries import InsertQuery, UpdateQuery
 
@@ -106,26 +107,30 @@ class CompiledUpdate:
 
 
 class CompiledInsert(Generic[M]):
-    """As `bulk_create` without its options: all columns, but a key that the database counts, and no signals."""
+    """As `bulk_create`: all columns, but a key that the database counts, and no signals."""
 
-    def __init__(self, model: type[M]) -> None:
+    def __init__(self, model: type[M], *, ignore_conflicts: bool = False) -> None:
         self._model = model
+        self._on_conflict = OnConflict.IGNORE if ignore_conflicts else None
         self._fields = [field for field in model._meta.local_concrete_fields if not isinstance(field, models.AutoField)]
         self._compiled = cache(self._compile)
 
-    def __call__(self, *rows: M) -> None:
+    def __call__(self, *rows: M) -> int:
+        """How many rows it wrote."""
         connection = connections[DEFAULT_DB_ALIAS]
         sql = self._compiled(connection.vendor)
         with connection.cursor() as cursor:
             cursor.executemany(sql, [self._params(row, connection) for row in rows])
+            written = int(cursor.rowcount)
         for row in rows:
             row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+        return written
 
     def _params(self, row: M, connection: Any) -> tuple[Any, ...]:
         return tuple(field.get_db_prep_save(field.pre_save(row, True), connection) for field in self._fields)
 
     def _compile(self, _vendor: str) -> str:
-        query = InsertQuery(self._model)
+        query = InsertQuery(self._model, on_conflict=self._on_conflict)
         query.insert_values(self._fields, [self._model()])
         [(sql, _params)] = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
         return sql

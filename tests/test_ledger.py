@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import connections, transaction
+from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -304,6 +304,13 @@ def test_the_same_generation_is_booked_once() -> None:
     assert UsageRecord.objects.book(once)
     assert not UsageRecord.objects.book(once)
     assert DailyUsage.objects.get().prompt_tokens == 7
+
+
+@pytest.mark.django_db
+def test_a_row_that_the_database_does_not_take_is_not_passed_over() -> None:
+    impossible = outcome(User.objects.create_user("alice").pk, prompt_tokens=-7)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        UsageRecord.objects.book(impossible)
 
 
 @pytest.mark.django_db

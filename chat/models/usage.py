@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, models
 from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -186,13 +186,10 @@ class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
         if not user_exists:
             fields["user_id"] = None
         record = self.model(message_id=outcome.message_id, **fields)
-        try:
-            with transaction.atomic():
-                _BOOK(record)
-        except IntegrityError:
+        if not _BOOK(record):
             if self.filter(message_id=outcome.message_id).exists():
                 return False
-            raise
+            raise IntegrityError("The database did not take a ledger row.")
         DailyUsage.objects.add(record)
         return True
 
@@ -268,4 +265,4 @@ class UsageRecord(models.Model):
         return self.prompt_tokens + self.completion_tokens
 
 
-_BOOK = CompiledInsert(UsageRecord)
+_BOOK = CompiledInsert(UsageRecord, ignore_conflicts=True)
