@@ -91,9 +91,9 @@ def measure(server: Server, protocol: Protocol, workload: str) -> Row:
     )
 
 
-async def _all(server: Server, protocol: Protocol, question: str, count: int) -> list[Stream]:
+async def _all(server: Server, protocol: Protocol, question: str, count: int, ramp: float = RAMP) -> list[Stream]:
     async def one(number: int) -> Stream:
-        await asyncio.sleep(number * RAMP)
+        await asyncio.sleep(number * ramp)
         person = server.people[number] if server.people else None
         return await read(server.url(protocol), protocol, question, person, stream_at=server.url(protocol))
 
@@ -104,6 +104,7 @@ def idle(server: Server, protocol: Protocol, count: int) -> str:
     """What an open stream holds while the model is silent; then all readers leave."""
 
     async def hold() -> str:
+        await _all(server, protocol, "flood:20", count // 10, ramp=0)  # until what all share is there
         resident, threads, connections = server.resident(), server.threads(), server.connections()
 
         async def one(number: int) -> None:
