@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chat import errors, prices, prompt, recovery
-from chat.compiled import CompiledInsert, CompiledQuery, Given
+from chat.compiled import CompiledInsert, CompiledQuery, CompiledUpdate, Given
 from chat.limits.limiter import Grant
 from chat.limits.plans import rules_for, subject_of
 from chat.limits.values import Rule
@@ -30,13 +30,14 @@ TYPICAL_OUTPUT = 1500
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """`is_new` is False where the same client key met its own earlier send."""
+    """`is_new` is False where the same client key met its own earlier send; `stays` is as in `Ask`."""
 
     conversation: Conversation
     answer: Message
     question: Message | None = None
     grant: Grant | None = None
     is_new: bool = True
+    stays: bool = True
 
     @property
     def begins(self) -> bool:
@@ -100,8 +101,9 @@ class Prepared:
         return self.prompt.max_output
 
 
-def prepare(ask: Ask, roll: recovery.Roll) -> Prepared | Sent:
-    """Raises `AnswerRunning`, `KeyReused`, `InvalidInput`."""
+def prepare(find: Callable[[], Ask], roll: recovery.Roll) -> Prepared | Sent:
+    """`find` looks up what is asked. Raises what it does, `AnswerRunning`, `KeyReused`, `InvalidInput`."""
+    ask = find()
     answer_id = derived_id(ask.user.pk, ask.client_key, "answer")
     if earlier := _earlier(ask, answer_id):
         return earlier
@@ -143,15 +145,23 @@ def _allowed_models(user: User) -> dict[str, ChatModel]:
 
 def _is_answering(conversation: Conversation, roll: recovery.Roll) -> bool:
     """Not where the process that was answering is gone: that answer is closed first."""
-    running = Message.objects.running().filter(conversation=conversation)
-    if not running.exists():
+    if not _RUNNING(conversation=conversation.pk):
         return False
-    recovery.recover(running, roll)
-    return running.exists()
+    recovery.recover(Message.objects.filter(conversation=conversation), roll)
+    return bool(_RUNNING(conversation=conversation.pk))
 
 
 _BEGIN = CompiledInsert(Conversation)
 _INSERT = CompiledInsert(Message)
+_GO_ON = CompiledUpdate(
+    lambda: (
+        Conversation.objects.filter(pk=Given("pk", models.UUIDField())),
+        {"head": Given("head", models.UUIDField()), "updated_at": Given("updated_at", models.DateTimeField())},
+    )
+)
+_RUNNING = CompiledQuery(
+    lambda: Message.objects.running().filter(conversation=Given("conversation", models.UUIDField())).values_list("pk")
+)
 _KNOWN = CompiledQuery(lambda: Message.objects.filter(pk=Given("pk", models.UUIDField())).values_list("pk"))
 
 
@@ -239,8 +249,8 @@ def _insert(prepared: Prepared, grant: Grant, process_id: uuid.UUID) -> Sent:
     conversation.head = answer
     conversation.updated_at = now
     if ask.conversation:
-        conversation.save(update_fields=("head", "updated_at"))
-    return Sent(conversation=conversation, question=question, answer=answer, grant=grant)
+        _GO_ON(pk=conversation.pk, head=answer.pk, updated_at=now)
+    return Sent(conversation=conversation, question=question, answer=answer, grant=grant, stays=ask.stays)
 
 
 def _begin(prepared: Prepared, now: dt.datetime) -> Conversation:

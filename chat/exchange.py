@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -43,9 +44,10 @@ async def send(
     `LimiterDown`, `ShuttingDown`, `StorageDown`.
     """
     text = checked_question(question)
-    conversation = await in_database(_conversation, user, conversation_id) if conversation_id else None
-    return await start(
-        Ask(
+
+    def find() -> Ask:
+        conversation = _conversation(user, conversation_id) if conversation_id else None
+        return Ask(
             user=user,
             client_key=client_key,
             conversation=conversation,
@@ -53,29 +55,33 @@ async def send(
             question=text,
             model=model,
         )
-    )
+
+    return await start(find)
 
 
 async def regenerate(user: User, message_id: uuid.UUID, *, client_key: str, model: str = "") -> Sent:
     """Another answer beside this one."""
-    answer = await in_database(_answer, user, message_id)
-    return await start(
-        Ask(
+
+    def find() -> Ask:
+        answer = _answer(user, message_id)
+        return Ask(
             user=user,
             client_key=client_key,
             conversation=answer.conversation,
             parent=answer.parent,
             model=model or answer.model,
         )
-    )
+
+    return await start(find)
 
 
 async def edit(user: User, message_id: uuid.UUID, question: str, *, client_key: str, model: str = "") -> Sent:
     """Another wording beside this question, with an answer of its own."""
     text = checked_question(question)
-    message = await in_database(_message, user, message_id, Message.Role.USER)
-    return await start(
-        Ask(
+
+    def find() -> Ask:
+        message = _message(user, message_id, Message.Role.USER)
+        return Ask(
             user=user,
             client_key=client_key,
             conversation=message.conversation,
@@ -83,16 +89,18 @@ async def edit(user: User, message_id: uuid.UUID, question: str, *, client_key: 
             question=text,
             model=model,
         )
-    )
+
+    return await start(find)
 
 
 async def resume(user: User, message_id: uuid.UUID, *, client_key: str) -> Sent:
     """Goes on from the text of an unfinished answer, in an answer beside it that begins with that text."""
-    answer = await in_database(_answer, user, message_id)
-    if answer.status not in (Status.INTERRUPTED, Status.TRUNCATED, Status.STOPPED) or not answer.content:
-        raise errors.Conflict(_("There is nothing to continue."))
-    return await start(
-        Ask(
+
+    def find() -> Ask:
+        answer = _answer(user, message_id)
+        if answer.status not in (Status.INTERRUPTED, Status.TRUNCATED, Status.STOPPED) or not answer.content:
+            raise errors.Conflict(_("There is nothing to continue."))
+        return Ask(
             user=user,
             client_key=client_key,
             conversation=answer.conversation,
@@ -100,7 +108,8 @@ async def resume(user: User, message_id: uuid.UUID, *, client_key: str) -> Sent:
             model=answer.model,
             resume_of=answer,
         )
-    )
+
+    return await start(find)
 
 
 async def converse(user: User, body: ChatBody, *, stays: bool) -> Sent:
@@ -109,11 +118,11 @@ async def converse(user: User, body: ChatBody, *, stays: bool) -> Sent:
     A hook that stops and at once asks again is as fast as its dropped connection, so a
     running answer gets a moment to end. Raises as `send`.
     """
-    text = checked_question(body.prompt)
+    asked = replace(body, prompt=checked_question(body.prompt))
     give_up = asyncio.get_running_loop().time() + LETTING_GO
     while True:
         try:
-            return await start(await in_database(_ask_in_chat, user, replace(body, prompt=text), stays))
+            return await start(partial(_ask_in_chat, user, asked, stays))
         except errors.AnswerRunning:
             if asyncio.get_running_loop().time() > give_up:
                 raise
@@ -122,17 +131,16 @@ async def converse(user: User, body: ChatBody, *, stays: bool) -> Sent:
 
 async def answer_once(user: User, body: ChatBody, *, stays: bool) -> Sent:
     """The answer to a history that belongs to no chat: the site does not list it. Raises as `send`."""
-    return await start(
-        Ask(
-            user=user,
-            client_key=body.client_key or str(uuid.uuid4()),
-            question=checked_question(body.prompt),
-            turns=body.turns[:-1],
-            model=body.model,
-            transient=True,
-            stays=stays,
-        )
+    ask = Ask(
+        user=user,
+        client_key=body.client_key or str(uuid.uuid4()),
+        question=checked_question(body.prompt),
+        turns=body.turns[:-1],
+        model=body.model,
+        transient=True,
+        stays=stays,
     )
+    return await start(lambda: ask)
 
 
 async def running_in_chat(user: User, chat_id: str) -> Message | None:
@@ -174,31 +182,34 @@ def checked_question(question: str) -> str:
     return text
 
 
-async def start(ask: Ask) -> Sent:
-    """Find the key, refuse while an answer runs, reserve, write, start.
+async def start(find: Callable[[], Ask]) -> Sent:
+    """Find what is asked and its key, refuse while an answer runs, reserve, write, start.
 
-    Goes through also where its caller is cancelled halfway: a row without a task would
-    block its conversation for good.
+    `find` runs in a database thread. Goes through also where its caller is cancelled halfway:
+    a row without a task would block its conversation for good.
     """
-    task = asyncio.ensure_future(_start(ask))
+    task = asyncio.ensure_future(_start(find))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.add_done_callback(partial(_without_caller, ask.stays))
+        task.add_done_callback(_without_caller)
         await asyncio.wait({task})
         raise
 
 
-def _without_caller(stays: bool, task: asyncio.Task[Sent]) -> None:
-    if not task.cancelled() and task.exception() is None and task.result().is_new and not stays:
-        runner.current().stop(task.result().answer.pk)
+def _without_caller(task: asyncio.Task[Sent]) -> None:
+    if task.cancelled() or task.exception() is not None:
+        return
+    sent = task.result()
+    if sent.is_new and not sent.stays:
+        runner.current().stop(sent.answer.pk)
 
 
-async def _start(ask: Ask) -> Sent:
+async def _start(find: Callable[[], Ask]) -> Sent:
     runner_ = runner.current()
     try:
         process_id = await runner_.ready()
-        prepared = await in_database(asks.prepare, ask, runner_.roll)
+        prepared = await in_database(asks.prepare, find, runner_.roll)
         if isinstance(prepared, Sent):
             return prepared
         grant = await _reserve(prepared)
@@ -214,9 +225,9 @@ async def _start(ask: Ask) -> Sent:
         raise errors.StorageDown from error
     if sent.is_new:
         runner_.start(_job(prepared, sent, grant))
-        if not ask.stays:
+        if not sent.stays:
             viewers.awaited(sent.answer.pk)
-        await notices.changed(ask.user.pk, sent.conversation.pk)
+        await notices.changed(prepared.ask.user.pk, sent.conversation.pk)
     return sent
 
 

@@ -134,7 +134,7 @@ async def _caller(request: HttpRequest) -> User:
     elif request.headers.get("Sec-Fetch-Site") == "cross-site":
         raise errors.Forbidden
     else:
-        person = await person_of(request)
+        person = await in_database(person_of, request)
     if person is None:
         raise errors.NotLoggedIn
     return person

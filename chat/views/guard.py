@@ -27,9 +27,9 @@ AsyncView = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 Refusal = Callable[[HttpRequest, errors.ChatError], Awaitable[HttpResponseBase]]
 
 
-async def person_of(request: HttpRequest) -> User | None:
+def person_of(request: HttpRequest) -> User | None:
     """Who is logged in; `request.user` in templates then is the same, without another look."""
-    user = await in_database(get_user, request)
+    user = get_user(request)
     return user if user.is_authenticated and user.is_active else None
 
 
@@ -48,7 +48,7 @@ def person_only(view: AsyncView) -> AsyncView:
 
     @functools.wraps(view)
     async def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        person = await person_of(request)
+        person = await in_database(person_of, request)
         if person is None:
             return to_login(request)
         request = cast("PersonRequest", request)

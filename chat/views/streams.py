@@ -53,10 +53,9 @@ async def stream(request: HttpRequest, message_id: uuid.UUID) -> HttpResponseBas
     again = protocol == "html" and seen is not None
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
         return HttpResponse(status=403)
-    person = await guard.person_of(request)
+    person, message = await in_database(_find, request, message_id)
     if person is None:
         return _closed() if again else HttpResponse("Log in first.", status=401, content_type="text/plain")
-    message = await in_database(_find, person.pk, message_id)
     if message is None:
         return _closed() if again else HttpResponse("Not found.", status=404, content_type="text/plain")
     if protocol == "html":
@@ -88,8 +87,10 @@ _OWN_ANSWER = CompiledQuery(
 )
 
 
-def _find(user_id: int, message_id: uuid.UUID) -> Message | None:
-    return _OWN_ANSWER.one(user=user_id, pk=message_id)
+def _find(request: HttpRequest, message_id: uuid.UUID) -> tuple[User | None, Message | None]:
+    """Who asks, and their answer."""
+    person = guard.person_of(request)
+    return person, _OWN_ANSWER.one(user=person.pk, pk=message_id) if person else None
 
 
 def _reload(message_id: uuid.UUID) -> Message | None:
