@@ -6,6 +6,7 @@ RUN /venv/bin/pip install --require-hashes -r /src/requirements.txt
 COPY manage.py /src/
 COPY chatsite /src/chatsite
 COPY chat /src/chat
+COPY locale /src/locale
 COPY templates /src/templates
 COPY static /src/static
 WORKDIR /src

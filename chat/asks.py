@@ -37,7 +37,7 @@ class Sent:
     question: Message | None = None
     grant: Grant | None = None
     is_new: bool = True
-    stays: bool = True
+    stays: bool
 
     @property
     def begins(self) -> bool:
@@ -176,7 +176,7 @@ def _earlier(ask: Ask, answer_id: uuid.UUID) -> Sent | None:
     if ask.conversation and ask.conversation.pk != answer.conversation_id:
         raise errors.KeyReused
     question = answer.parent if ask.question is not None else None
-    return Sent(conversation=answer.conversation, question=question, answer=answer, is_new=False)
+    return Sent(conversation=answer.conversation, question=question, answer=answer, is_new=False, stays=ask.stays)
 
 
 def _system_prompt(ask: Ask) -> str:
@@ -196,7 +196,7 @@ def _branch_to_send(ask: Ask) -> list[Said]:
 
 
 def write(prepared: Prepared, grant: Grant, process_id: uuid.UUID) -> Sent:
-    """The user message and the empty answer in one transaction. Raises `AnswerRunning`, `KeyReused`."""
+    """The user message and the empty answer in one transaction. Raises `AnswerRunning`, `KeyReused`, `NotFound`."""
     try:
         with transaction.atomic():
             return _insert(prepared, grant, process_id)
@@ -248,8 +248,8 @@ def _insert(prepared: Prepared, grant: Grant, process_id: uuid.UUID) -> Sent:
     _INSERT(*([question, answer] if question else [answer]))
     conversation.head = answer
     conversation.updated_at = now
-    if ask.conversation:
-        _GO_ON(pk=conversation.pk, head=answer.pk, updated_at=now)
+    if ask.conversation and not _GO_ON(pk=conversation.pk, head=answer.pk, updated_at=now):
+        raise errors.NotFound
     return Sent(conversation=conversation, question=question, answer=answer, grant=grant, stays=ask.stays)
 
 

@@ -107,7 +107,10 @@ class CompiledUpdate:
 
 
 class CompiledInsert(Generic[M]):
-    """As `bulk_create`: all columns, but a key that the database counts, and no signals."""
+    """As `bulk_create`: all columns, but a key that the database counts, and no signals.
+
+    With `ignore_conflicts`, SQLite also passes over rows that break any other constraint.
+    """
 
     def __init__(self, model: type[M], *, ignore_conflicts: bool = False) -> None:
         self._model = model

@@ -185,8 +185,8 @@ def checked_question(question: str) -> str:
 async def start(find: Callable[[], Ask]) -> Sent:
     """Find what is asked and its key, refuse while an answer runs, reserve, write, start.
 
-    `find` runs in a database thread. Goes through also where its caller is cancelled halfway:
-    a row without a task would block its conversation for good.
+    `find` runs in a database thread. From then on it goes through also where its caller is
+    cancelled: a row without a task would block its conversation for good.
     """
     task = asyncio.ensure_future(_start(find))
     try:

@@ -7,7 +7,6 @@ import logging
 import uuid
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
 
 from django.db import DatabaseError, transaction
 
@@ -29,8 +28,6 @@ TICK = 0.9  # and a checkpoint takes its time: killed, a process loses a second 
 HEARTBEAT_TICKS = 5
 RENEW_SECONDS = 15.0
 MOST_UNSAVED = 200
-
-T = TypeVar("T")
 
 LISTENERS: list[Callable[[Notice], None]] = []
 """Called with every notice to all processes that is not about stopping an answer."""

@@ -6,7 +6,6 @@ One look at the database every few seconds for all connections of the process.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,8 +19,6 @@ from django.utils.crypto import constant_time_compare
 from chat.models import User
 from chat.tasks import detached
 from chat.threads import in_database
-
-logger = logging.getLogger(__name__)
 
 EVERY = 5.0
 

@@ -1,4 +1,4 @@
-"""Reads settings from the environment and `.env`; a wrong value names its variable, never its content."""
+"""Reads settings from the environment, `.env` and `locale/`; a wrong value names its variable, never its content."""
 
 from __future__ import annotations
 
@@ -35,15 +35,6 @@ def _parse(name: str, default: T, convert: Callable[[str], T], expected: str) ->
         return convert(raw)
     except (ValueError, KeyError, OSError):
         raise ImproperlyConfigured(f"{name} must be {expected}.") from None
-
-
-def languages(folder: Path) -> list[tuple[str, str]]:
-    """English, in which the site is written, and those that `folder` has a compiled catalogue for."""
-    return [
-        (code, name)
-        for code, name in global_settings.LANGUAGES
-        if code == "en" or (folder / to_locale(code) / "LC_MESSAGES" / "django.mo").is_file()
-    ]
 
 
 def text(name: str, default: str = "") -> str:
@@ -246,3 +237,12 @@ def sqlite(path: Path) -> dict[str, object]:
         },
         "TEST": {"NAME": str(path.with_name(f"test-{path.name}"))},
     }
+
+
+def languages(folder: Path) -> list[tuple[str, str]]:
+    """English, in which the site is written, and those that `folder` has a compiled catalogue for."""
+    return [
+        (code, name)
+        for code, name in global_settings.LANGUAGES
+        if code == "en" or (folder / to_locale(code) / "LC_MESSAGES" / "django.mo").is_file()
+    ]

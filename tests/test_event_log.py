@@ -158,12 +158,12 @@ def test_a_frozen_redis_loses_nothing_and_repeats_nothing(redis_server: RedisSer
         start(writer, message_id)
         writer.append(message_id, [Delta(text="one ")])
         await asyncio.sleep(0.15)
-        following = asyncio.ensure_future(read(reader, message_id))
+        follower = asyncio.ensure_future(read(reader, message_id))
         await asyncio.sleep(0.15)
         redis_server.freeze()
         writer.append(message_id, [Delta(text="two ")])
         with pytest.raises(LogMissing):
-            await following
+            await follower
         local = asyncio.ensure_future(read(writer, message_id))
         await asyncio.sleep(TIMEOUT + 0.3)
         writer.append(message_id, [Delta(text="three "), LAST])
@@ -179,12 +179,12 @@ def test_what_follows_a_loss_of_all_data_reaches_those_who_were_reading(redis_se
         message_id = uuid.uuid4()
         start(writer, message_id)
         await asyncio.sleep(0.15)
-        following = asyncio.ensure_future(read(reader, message_id))
+        follower = asyncio.ensure_future(read(reader, message_id))
         await asyncio.sleep(0.15)
         with redis_server.client() as client:
             client.flushall()
         writer.append(message_id, [Delta(text="after "), LAST])
-        assert (await following)[1:] == [Delta(text="after "), LAST]
+        assert (await follower)[1:] == [Delta(text="after "), LAST]
         with pytest.raises(LogMissing):
             await read(newcomer, message_id)
 

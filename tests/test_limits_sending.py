@@ -24,7 +24,7 @@ from chat import errors, exchange, runner, upstream
 from chat.eventlog.memory import MemoryEventLog
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
-from chat.models import Message, User
+from chat.models import Conversation, Message, User
 from chat.run import Job, Run
 from chat.upstream import CompletionRequest
 from tests.fakes import FakeUpstream, Gate, Script, error, gated, text, tokens
@@ -94,6 +94,28 @@ def test_the_loser_of_a_race_with_another_text_leaves_the_winner_its_lease(
     assert (live, left) == ([str(Message.objects.get(role="assistant").pk)], 0)
     tokens_used = [each.used for each in limiter.peek_sync(subject_of(alice), rules_for(alice)) if each.rule.period]
     assert tokens_used == [15]
+
+
+def test_a_conversation_that_is_erased_before_it_goes_on_is_not_found(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = Conversation.objects.create(user=alice)
+    reserve = exchange._reserve
+
+    async def erased_meanwhile(plan: Any) -> limiter.Grant:
+        await conversation.adelete()
+        return await reserve(plan)
+
+    monkeypatch.setattr(exchange, "_reserve", erased_meanwhile)
+
+    async def go_on() -> int:
+        with pytest.raises(errors.NotFound):
+            await exchange.send(alice, "two", client_key=str(uuid.uuid4()), conversation_id=conversation.pk)
+        await runner.current().drain()
+        return len(await limiter.leases(subject_of(alice)))
+
+    assert asyncio.run(go_on()) == 0
+    assert not Message.objects.exists()
 
 
 def test_leases_are_renewed_while_the_database_is_away(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from chat import reports
-from chat.admin import pictures, table, tiles
+from chat.admin import table, tiles, usage_charts
 from chat.admin.pages import SEE_USAGE, needs, show
 from chat.admin.wish import DIMENSIONS, RANGES, REFRESH, Wish, wish_of
 from chat.reports import Line, Span
@@ -36,7 +36,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         ranges=_ranges(wish),
         tabs=_tabs(wish),
         tiles=tiles.tiles(now, before, wish.span),
-        charts=pictures.usage(wish.span, lines if wish.by == "day" else None),
+        charts=usage_charts.draw(wish.span, lines if wish.by == "day" else None),
         heads=table.heads(wish),
         with_people=wish.by != "user",
         rows=[table.row(line, wish, now.cost) for line in lines[:SHOWN_LINES]],

@@ -67,6 +67,12 @@ class Follower:
         if far := self._far.get(message_id):
             far.log.wake()
 
+    def note_fault(self, error: Exception) -> None:
+        if time.monotonic() > self._down_until + PAUSE_AFTER_FAULT:
+            logger.warning("the shared log cannot be reached: %s", type(error).__name__)
+        self._down_until = time.monotonic() + PAUSE_AFTER_FAULT
+        self._lose_all()
+
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -128,12 +134,6 @@ class Follower:
         streams: Any = await self._redis.xread(positions, block=BLOCK_MS)
         for key, entries in streams or ():
             following[key.decode()].take(entries)
-
-    def note_fault(self, error: Exception) -> None:
-        if time.monotonic() > self._down_until + PAUSE_AFTER_FAULT:
-            logger.warning("the shared log cannot be reached: %s", type(error).__name__)
-        self._down_until = time.monotonic() + PAUSE_AFTER_FAULT
-        self._lose_all()
 
     def _lose_all(self) -> None:
         for far in self._far.values():

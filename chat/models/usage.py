@@ -189,7 +189,7 @@ class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
         if not _BOOK(record):
             if self.filter(message_id=outcome.message_id).exists():
                 return False
-            raise IntegrityError("The database did not take a ledger row.")
+            raise IntegrityError(f"The database did not take the ledger row of {outcome.message_id}.")
         DailyUsage.objects.add(record)
         return True
 

@@ -31,7 +31,6 @@ SENTENCES = {
 }
 CONTINUABLE = (Status.TRUNCATED, Status.INTERRUPTED, Status.STOPPED)
 RETRYABLE = (Status.FAILED, Status.INTERRUPTED)
-# Asking once more would end the same way until somebody changed something.
 HOPELESS = (errors.UpstreamRejected.code, errors.UpstreamTooLong.code)
 """The same question would be refused again; what an administrator can mend may be asked again."""
 PROVIDERS_FAULTS = frozenset(kind.code for kind in errors.UpstreamError.__subclasses__()) | {errors.UpstreamError.code}

@@ -16,7 +16,7 @@ from chat.reports import Line, Span
 SHORTEST_CHART = 14
 
 
-def usage(wished: Span, known: Sequence[Line] | None) -> list[Chart]:
+def draw(wished: Span, known: Sequence[Line] | None) -> list[Chart]:
     """`known` are the lines by day, where the table has asked for just these."""
     span = _charted(wished)
     days = _each_day(span, known) if known and span.length > SHORTEST_CHART else reports.days(span)
