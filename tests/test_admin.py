@@ -19,7 +19,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from chat import upstream
+from chat import apikeys, upstream
 from chat.admin import health, pages
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
@@ -466,6 +466,28 @@ def test_who_wrote_in_the_admin_log_cannot_be_deleted_with_it(alice: User, boss:
         assert "sam wrote in the admin log" in refused.content.decode()
     assert User.objects.filter(username__in=("alice", "sam")).count() == 2
     assert LogEntry.objects.filter(user=sam).exists()
+
+
+def test_a_person_is_deleted_with_a_conversation_of_any_length(alice: User, boss: Client) -> None:
+    chat, parent = Conversation.objects.create(user=alice), None
+    for number in range(1200):
+        role = "assistant" if number % 2 else "user"
+        parent = Message.objects.create(conversation=chat, parent=parent, role=role, content="x")
+    address = reverse("admin:chat_user_delete", args=(alice.pk,))
+    page = boss.get(address)
+    counts = dict(page.context["model_count"])
+    assert counts == {"users": 1, "conversations": 1, "messages": 1200, "API keys": 0, "limit overrides": 0}
+    assert page.context["deleted_objects"] == [alice]
+    assert boss.post(address, {"post": "yes"}).status_code == 302
+    assert not Message.objects.exists()
+
+
+def test_who_may_not_delete_a_persons_keys_may_not_delete_the_person(alice: User) -> None:
+    apikeys.make(alice, "laptop")
+    address = reverse("admin:chat_user_delete", args=(alice.pk,))
+    rights = ["chat.delete_user", "chat.view_user"]
+    assert staff(*rights, name="lacking").post(address, {"post": "yes"}).status_code == 403
+    assert staff(*rights, "chat.delete_apikey", name="having").post(address, {"post": "yes"}).status_code == 302
 
 
 def saved(boss: Client, person: User, **changes: str) -> Any:

@@ -10,16 +10,17 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from chat import personal
 from chat.admin import allowance
 from chat.admin.plain import PlainWidgets
 from chat.invitations import invitation_url
-from chat.models import ApiKey, LimitOverride, Plan, User
+from chat.models import ApiKey, Conversation, LimitOverride, Message, Plan, User
 
 admin.site.unregister(Group)
 
@@ -56,10 +57,26 @@ class PersonAdmin(PlainWidgets, UserAdmin):
         ]
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
-        """Those who acted in the admin cannot be deleted here: the admin log would lose their lines with them."""
-        found, counts, missing_rights, protected = super().get_deleted_objects(objs, request)
+        """The people, and how much goes with them. Django would list it all, each message inside the one before it.
+
+        Those who acted in the admin cannot be deleted here: the admin log would lose their lines with them.
+        """
+        people = list(objs)
+        held = [personal.holdings(person) for person in people]
+        counts: dict[type[Model], int] = {
+            User: len(people),
+            Conversation: sum(each.conversations for each in held),
+            Message: sum(each.messages for each in held),
+            ApiKey: sum(each.api_keys for each in held),
+            LimitOverride: sum(each.limit_overrides for each in held),
+        }
+        missing_rights = {
+            model._meta.verbose_name
+            for model, editor in self.admin_site._registry.items()
+            if counts.get(model) and not editor.has_delete_permission(request)
+        }
         acted = Exists(LogEntry.objects.filter(user=OuterRef("pk")))
-        keepers = User.objects.filter(acted, pk__in=[person.pk for person in objs]).order_by("username")
+        keepers = User.objects.filter(acted, pk__in=[person.pk for person in people]).order_by("username")
         kept = [
             _("%(name)s wrote in the admin log; take away “active” instead, or use “manage.py erase”.")
             % {"name": person.get_username()}
@@ -67,7 +84,7 @@ class PersonAdmin(PlainWidgets, UserAdmin):
         ]
         if User.no_superuser_without(objs):
             kept.append(gettext("No superuser would be left. Make another one first."))
-        return found, counts, missing_rights, [*protected, *kept]
+        return people, {model._meta.verbose_name_plural: count for model, count in counts.items()}, missing_rights, kept
 
     @admin.action(description=_("Make a one-time link to set a password"), permissions=("change",))
     def invite(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
