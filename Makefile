@@ -8,8 +8,11 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 JOBS ?= 3
 ARGS ?=
+NEWEST = $(firstword $(shell for p in python3.13 ~/.pyenv/versions/3.13*/bin/python3.13; do \
+	$$p -c "" 2>/dev/null && echo $$p; done))
+IN_NEWEST = PYTHON=$(NEWEST) VENV=.venv-newest
 
-.PHONY: run test newest soak bench check audit lock clean
+.PHONY: run test newest newest-ready soak bench check audit lock clean
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed."; exit 1; }
@@ -37,10 +40,12 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 # What another Python, and the Django it gets, would break first: the commands, the books, the pages, the API.
-newest:
-	@for p in python3.13 ~/.pyenv/versions/3.13*/bin/python3.13; do $$p -c "" 2>/dev/null || continue; \
-		exec $(MAKE) test PYTHON="$$p" VENV=.venv-newest \
-		ARGS="tests/test_commands.py tests/test_ledger.py tests/test_admin.py tests/test_api.py tests/test_recovery.py"; done
+newest: newest-ready
+	$(if $(NEWEST),$(MAKE) test $(IN_NEWEST) \
+		ARGS="tests/test_commands.py tests/test_ledger.py tests/test_admin.py tests/test_api.py tests/test_recovery.py")
+
+newest-ready:
+	$(if $(NEWEST),$(MAKE) .venv-newest/.dev $(IN_NEWEST))
 
 # The tests that draw at random, for as long as it takes.
 soak: $(VENV)/.dev
