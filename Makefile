@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
-JOBS ?= 3
+JOBS ?= 4
 ARGS ?=
 NEWEST = $(firstword $(shell for p in python3.13 ~/.pyenv/versions/3.13*/bin/python3.13; do \
 	$$p -c "" 2>/dev/null && echo $$p; done))

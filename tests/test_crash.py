@@ -19,7 +19,7 @@ from tests.services import RedisServer
 from tests.site import Person, Site, ids_in
 from tests.test_straight_line import status_of, wait_for_status
 
-CRASHES = 300 if os.environ.get("SOAK") == "1" else 20
+CRASHES = 300 if os.environ.get("SOAK") == "1" else 12
 AT_ONCE = 2
 INTERVAL = 0.02
 WORDS = 400
