@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, path
 from django.utils.translation import gettext
@@ -75,12 +74,11 @@ class PersonAdmin(PlainWidgets, UserAdmin):
             for model, editor in self.admin_site._registry.items()
             if counts.get(model) and not editor.has_delete_permission(request)
         }
-        acted = Exists(LogEntry.objects.filter(user=OuterRef("pk")))
-        keepers = User.objects.filter(acted, pk__in=[person.pk for person in people]).order_by("username")
         kept = [
             _("%(name)s wrote in the admin log; take away “active” instead, or use “manage.py erase”.")
             % {"name": person.get_username()}
-            for person in keepers
+            for person, each in zip(people, held, strict=True)
+            if each.wrote_admin_log
         ]
         if User.no_superuser_without(objs):
             kept.append(gettext("No superuser would be left. Make another one first."))
