@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat import markdown
-from chat.markdown import LiveMarkdown, plain, render, render_plain
+from chat.markdown import LiveMarkdown, plain, render, render_plain, renderer, sanitise
 from chat.markdown.code import CLASSES, LANGUAGES, highlight
 from chat.markdown.renderer import render_block
 from tests.markdown_page import Node, normal, read
@@ -417,6 +417,13 @@ def test_streamed_is_what_the_whole_renders_to_and_blocks_so_far_are_its_beginni
 def test_block_by_block_is_what_one_pass_gives(text: str) -> None:
     text = re.sub("\r(?!\n)", "", text)  # the parser misreads some lone CRs after indented code
     assert render(text) == "".join(render_block(text, {}))
+
+
+@settings(max_examples=EXAMPLES * 4, deadline=None)
+@given(texts, st.sampled_from(['"', "\xa0", "\\&quot;", "&lt;b>", "\x85", "\u2028"]))
+def test_what_is_not_cleaned_is_as_the_cleaner_would_leave_it(text: str, odd: str) -> None:
+    ours = renderer._Renderer(text.replace("word", odd), {}, False).elements()
+    assert [sanitise.clean(element) for element in ours] == [sanitise._CLEANER.clean(element) for element in ours]
 
 
 def test_a_text_beyond_the_size_limit_streams_to_the_same_end() -> None:
