@@ -27,6 +27,10 @@ def final(text: str) -> str:
     return f'<article id="{ID}" data-status="complete">{body}<p>after</p></article>'
 
 
+def ended(article: str) -> str:
+    return f'<hx-partial hx-target="#{ID}" hx-swap="outerMorph">{article}</hx-partial>'
+
+
 EMPTY = normal(
     f'<article id="{ID}" data-status="complete"><div id="{ID}-body" hx-ignore="" hx-morph-skip-children=""></div>'
     "<p>after</p></article>"
@@ -47,7 +51,7 @@ def test_after_each_frame_the_page_shows_exactly_the_text_its_id_counts(pieces: 
         assert page.shown() == snapshot(text[: int(page.last_id or 0)])
     page.take(encoder.encode(()))
     assert page.shown() == snapshot(text)
-    page.take(encoder.finish(final(text)))
+    page.take(encoder.finish(ended(final(text))))
     assert shows(page, text)
     assert page.closed
 
@@ -69,7 +73,7 @@ def test_a_page_that_shows_some_characters_needs_only_the_rest(pieces: list[str]
         page.take(encoder.encode([Started(message_id="x", model="y"), *deltas(piece)]))
     page.take(encoder.encode(()))
     assert page.shown() == snapshot(text)
-    page.take(encoder.finish(final(text)))
+    page.take(encoder.finish(ended(final(text))))
     assert shows(page, text)
     assert not render(text) or f"<root>{page.article}</root>" == EMPTY
 
@@ -89,14 +93,14 @@ def test_a_page_in_an_unknown_state_gets_a_snapshot(pieces: list[str], data: st.
 def test_a_count_beyond_the_text_waits_and_is_put_right_at_the_end() -> None:
     page, encoder = Page(ID, "<p>other</p>", "<p>words</p>"), HtmlEncoder(ID, 1000)
     assert encoder.encode(deltas("**some** text")) == b""
-    page.take(encoder.finish(final("**some** text")))
+    page.take(encoder.finish(ended(final("**some** text"))))
     assert f"<root>{page.article}</root>" == normal(final("**some** text"))
 
 
 def test_an_article_that_shows_something_else_is_sent_whole() -> None:
     page, encoder = Page(ID), HtmlEncoder(ID, 0)
     page.take(encoder.encode(deltas("one\n\ntwo")))
-    page.take(encoder.finish(final("one\n\nthree")))
+    page.take(encoder.finish(ended(final("one\n\nthree"))))
     assert f"<root>{page.article}</root>" == normal(final("one\n\nthree"))
 
 
@@ -135,7 +139,7 @@ def test_definitions_in_the_stream_end_in_the_same_page(pieces: list[str]) -> No
     page, encoder = Page(ID), HtmlEncoder(ID, 0)
     for piece in pieces:
         page.take(encoder.encode(deltas(piece)))
-    page.take(encoder.finish(final(text)))
+    page.take(encoder.finish(ended(final(text))))
     assert shows(page, text)
 
 
@@ -171,14 +175,11 @@ def test_small_pieces_wait_for_a_frame_but_the_first_is_sent_at_once() -> None:
 
 
 def test_finish_sends_the_article_then_other_partials_then_the_closing_event() -> None:
-    stream = HtmlEncoder(ID, 0).finish(f'<article id="{ID}">x</article>', '<hx-partial hx-target="#t">y</hx-partial>')
+    partials = ended(f'<article id="{ID}">x</article>') + '<hx-partial hx-target="#t">y</hx-partial>'
+    stream = HtmlEncoder(ID, 0).finish(partials)
     message, closing = events_in(stream)
     assert (message.name, closing.name) == ("message", "done")
-    assert re.fullmatch(
-        rf'<hx-partial hx-target="#{ID}" hx-swap="outerMorph"><article id="{ID}">x</article></hx-partial>'
-        r'<hx-partial hx-target="#t">y</hx-partial>',
-        message.data,
-    )
+    assert message.data == partials
     assert stream.endswith(HtmlEncoder(ID, 0).closing())
 
 

@@ -76,7 +76,8 @@ def frames(shown: int) -> Iterator[bytes]:
         yield encoder.encode([Delta(text=TEXT[at : at + 25])])
     body = f'<div id="{ID}-body" hx-ignore><div id="{ID}-done">{render(TEXT)}</div><div id="{ID}-tail"></div></div>'
     reasoning = f'<details id="{ID}-think"><div id="{ID}-reasoning">Think &lt;b&gt;\nmore</div></details>'
-    yield encoder.finish(f'<article id="{ID}" data-status="complete">{reasoning}{body}</article>')
+    article = f'<article id="{ID}" data-status="complete">{reasoning}{body}</article>'
+    yield encoder.finish(f'<hx-partial hx-target="#{ID}" hx-swap="outerMorph">{article}</hx-partial>')
 
 
 class Site(BaseHTTPRequestHandler):

@@ -121,14 +121,16 @@ async def _answered(request: PersonRequest, sent: exchange.Sent, replaced: uuid.
 def _fragments(request: HttpRequest, sent: exchange.Sent, replaced: uuid.UUID | None) -> str:
     """The new articles. A send appends them; any other verb puts them in place of a message and all after it.
 
-    The list and the top of the page change with the first one; if the list does so later, its notices say it.
+    The first one also changes the list, the top of the page and where its form sends; if the list does so
+    later, its notices say it.
     """
     newest = [message for message in (sent.question, sent.answer) if message]
     for message in newest[:1] if sent.is_new else newest:  # below a new question there is one answer
         message.set_siblings()
     allowances = allowance.present(sent.grant.remaining) if sent.grant else None
     context = pages.chat_context(request, sent.conversation, part=Part(messages=newest), allowances=allowances)
-    context |= {"replaced": replaced, "begins": sent.begins}
-    if sent.begins:
+    begins = sent.begins or not sent.is_new  # asked again, by a page that may know nothing of it yet
+    context |= {"replaced": replaced, "begins": begins}
+    if begins:
         context |= pages.sidebar_context(request, sent.conversation)
     return render_to_string("chat/_answered.html", context, request)

@@ -285,13 +285,15 @@ async def _last_frame(request: HttpRequest, message_id: uuid.UUID, encoder: Html
             Conversation.objects.mark_read(conversation.pk)
         message.set_siblings()
         allowed = ChatModel.objects.allowed_to(person)
-        context = {"article": present.article(message, present.labels_of(allowed)), "models": allowed}
-        article_html = render_to_string("chat/_article.html", context, request)
         allowances = allowance.of(person)
-        estimate = present.estimate(person, conversation, message, allowances)
-        after = {**context, "conversation": conversation, "allowances": allowances, "estimate": estimate}
-        extra = render_to_string("chat/_after_answer.html", after, request)
-        return encoder.finish(article_html, extra)
+        context = {
+            "article": present.article(message, present.labels_of(allowed)),
+            "models": allowed,
+            "conversation": conversation,
+            "allowances": allowances,
+            "estimate": present.estimate(person, conversation, message, allowances),
+        }
+        return encoder.finish(render_to_string("chat/_after_answer.html", context, request))
 
     try:
         return await in_database(render)
@@ -309,5 +311,5 @@ async def _unsaved_frame(request: HttpRequest, message: Message, last: Failed, e
     message.status, message.error_code, message.content = last.status, last.code, text
     if last.status not in (Status.INTERRUPTED, Status.FAILED):
         message.status = Status.INTERRUPTED
-    article_html = render_to_string("chat/_article.html", {"article": present.article(message)}, request)
-    return encoder.finish(article_html)
+    article = present.article(message)
+    return encoder.finish(render_to_string("chat/_after_answer.html", {"article": article}, request))

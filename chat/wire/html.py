@@ -62,17 +62,16 @@ class HtmlEncoder:
         self._bytes += len(frame)
         return frame
 
-    def finish(self, article_html: str, extra_html: str = "") -> bytes:
-        """The final article in place of the live one, other partials, then the closing event.
+    def finish(self, partials: str) -> bytes:
+        """These, one of which puts the final article in place of the live one, then the closing event.
 
         Where its body (`<div id="…-body">`) shows what the page has already, the page's own stays.
         """
         done, tail = self._live.take_finished(), self._live.rest()
         self._finished += done
-        short = self._without_body(article_html, "".join((*self._finished, *tail)))
-        partials = [*self._show(done, tail)] if short else []
-        partials += [_partial(f"#{self._id}", "outerMorph", short or article_html), extra_html]
-        return sse.event("".join(partials), id=str(self._sent)) + self.closing()
+        short = self._without_body(partials, "".join((*self._finished, *tail)))
+        last = "".join((*self._show(done, tail), short)) if short else partials
+        return sse.event(last, id=str(self._sent)) + self.closing()
 
     def closing(self) -> bytes:
         return sse.event("", name="done")
@@ -116,16 +115,16 @@ class HtmlEncoder:
             self._finished += done
             yield from self._show(done, self._live.tail())
 
-    def _without_body(self, article_html: str, content: str) -> str:
+    def _without_body(self, partials: str, content: str) -> str:
         """The article with an empty body that htmx does not morph; nothing if the body is not `content`."""
-        opens = article_html.find(f'<div id="{self._id}-body"')
+        opens = partials.find(f'<div id="{self._id}-body"')
         if opens < 0 or self._unseen or not content:
             return ""
-        closes = article_html.index(">", opens)
-        end = end_of_content(article_html, closes + 1)
-        if content not in article_html[closes + 1 : end]:
+        closes = partials.index(">", opens)
+        end = end_of_content(partials, closes + 1)
+        if content not in partials[closes + 1 : end]:
             return ""
-        return f"{article_html[:closes]} hx-morph-skip-children>{article_html[end:]}"
+        return f"{partials[:closes]} hx-morph-skip-children>{partials[end:]}"
 
     def _show(self, done: Sequence[str], tail: tuple[str, ...]) -> Iterator[str]:
         if self._snapshot:
