@@ -14,13 +14,13 @@ from django.db import DatabaseError
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
-from chat import asks, clientchats, errors, metrics, notices, runner, viewers
+from chat import asks, errors, metrics, notices, runner, viewers, wishes
 from chat.asks import Ask, Prepared, Sent
 from chat.dialects import ChatBody
 from chat.limits import limiter
 from chat.limits.limiter import Grant
-from chat.models import Conversation, DailyUsage, Message, Status, User
-from chat.models.conversation import RUNNING, MessageQuerySet
+from chat.models import DailyUsage, Message, User
+from chat.models.conversation import MessageQuerySet
 from chat.run import Job
 from chat.text import clean_text
 from chat.threads import in_database
@@ -44,72 +44,23 @@ async def send(
     `LimiterDown`, `ShuttingDown`, `StorageDown`.
     """
     text = checked_question(question)
-
-    def find() -> Ask:
-        conversation = _conversation(user, conversation_id) if conversation_id else None
-        return Ask(
-            user=user,
-            client_key=client_key,
-            conversation=conversation,
-            parent=conversation.head if conversation else None,
-            question=text,
-            model=model,
-        )
-
-    return await start(find)
+    return await start(partial(wishes.send, user, text, client_key, conversation_id, model))
 
 
 async def regenerate(user: User, message_id: uuid.UUID, *, client_key: str, model: str = "") -> Sent:
     """Another answer beside this one."""
-
-    def find() -> Ask:
-        answer = _answer(user, message_id)
-        return Ask(
-            user=user,
-            client_key=client_key,
-            conversation=answer.conversation,
-            parent=answer.parent,
-            model=model or answer.model,
-        )
-
-    return await start(find)
+    return await start(partial(wishes.regenerate, user, message_id, client_key, model))
 
 
 async def edit(user: User, message_id: uuid.UUID, question: str, *, client_key: str, model: str = "") -> Sent:
     """Another wording beside this question, with an answer of its own."""
     text = checked_question(question)
-
-    def find() -> Ask:
-        message = _message(user, message_id, Message.Role.USER)
-        return Ask(
-            user=user,
-            client_key=client_key,
-            conversation=message.conversation,
-            parent=message.parent,
-            question=text,
-            model=model,
-        )
-
-    return await start(find)
+    return await start(partial(wishes.edit, user, message_id, text, client_key, model))
 
 
 async def resume(user: User, message_id: uuid.UUID, *, client_key: str) -> Sent:
     """Goes on from the text of an unfinished answer, in an answer beside it that begins with that text."""
-
-    def find() -> Ask:
-        answer = _answer(user, message_id)
-        if answer.status not in (Status.INTERRUPTED, Status.TRUNCATED, Status.STOPPED) or not answer.content:
-            raise errors.Conflict(_("There is nothing to continue."))
-        return Ask(
-            user=user,
-            client_key=client_key,
-            conversation=answer.conversation,
-            parent=answer.parent,
-            model=answer.model,
-            resume_of=answer,
-        )
-
-    return await start(find)
+    return await start(partial(wishes.resume, user, message_id, client_key))
 
 
 async def converse(user: User, body: ChatBody, *, stays: bool) -> Sent:
@@ -122,7 +73,7 @@ async def converse(user: User, body: ChatBody, *, stays: bool) -> Sent:
     give_up = asyncio.get_running_loop().time() + LETTING_GO
     while True:
         try:
-            return await start(partial(_ask_in_chat, user, asked, stays))
+            return await start(partial(wishes.converse, user, asked, stays))
         except errors.AnswerRunning:
             if asyncio.get_running_loop().time() > give_up:
                 raise
@@ -131,21 +82,13 @@ async def converse(user: User, body: ChatBody, *, stays: bool) -> Sent:
 
 async def answer_once(user: User, body: ChatBody, *, stays: bool) -> Sent:
     """The answer to a history that belongs to no chat: the site does not list it. Raises as `send`."""
-    ask = Ask(
-        user=user,
-        client_key=body.client_key or str(uuid.uuid4()),
-        question=checked_question(body.prompt),
-        turns=body.turns[:-1],
-        model=body.model,
-        transient=True,
-        stays=stays,
-    )
-    return await start(lambda: ask)
+    asked = replace(body, prompt=checked_question(body.prompt))
+    return await start(partial(wishes.answer_once, user, asked, stays))
 
 
 async def running_in_chat(user: User, chat_id: str) -> Message | None:
     """The answer that runs in a chat its client names; nothing in a chat that is unknown or not this person's."""
-    return await in_database(_running_in_chat, user, chat_id)
+    return await in_database(wishes.running_in_chat, user, chat_id)
 
 
 async def stop(user: User, message_id: uuid.UUID) -> Message:
@@ -159,11 +102,11 @@ async def stop_for_admin(message_id: uuid.UUID) -> Message:
 
 
 async def _stop(reachable: MessageQuerySet, message_id: uuid.UUID) -> Message:
-    message = await in_database(_request_stop, reachable, message_id)
+    message = await in_database(wishes.request_stop, reachable, message_id)
     if message.is_running:
         if runner.current().stop(message.pk):
             await runner.current().wait(message.pk)
-            message = await in_database(_answer_among, reachable, message_id)
+            message = await in_database(wishes.answer_among, reachable, message_id)
         else:
             await notices.stop(message.pk)
     return message
@@ -278,58 +221,3 @@ def _job(prepared: Prepared, sent: Sent, grant: Grant) -> Job:
         price=prepared.price,
         prefix=prepared.ask.resume_of.content if prepared.ask.resume_of else "",
     )
-
-
-def _ask_in_chat(user: User, body: ChatBody, stays: bool) -> Ask:
-    conversation = clientchats.find(user, body.chat_id or "")
-    place = clientchats.place(conversation, body)
-    return Ask(
-        user=user,
-        client_key=place.key(body),
-        conversation=conversation,
-        parent=place.parent,
-        question=place.question,
-        question_key=body.question_key or "",
-        model=body.model,
-        client_id=body.chat_id,
-        stays=stays,
-    )
-
-
-def _running_in_chat(user: User, chat_id: str) -> Message | None:
-    try:
-        conversation = clientchats.find(user, chat_id)
-    except errors.NotFound:
-        return None
-    return conversation.messages.filter(status__in=RUNNING).first() if conversation else None
-
-
-def _conversation(user: User, conversation_id: uuid.UUID) -> Conversation:
-    found = Conversation.objects.of(user, conversation_id)
-    if found is None:
-        raise errors.NotFound
-    return found
-
-
-def _message(user: User, message_id: uuid.UUID, role: str) -> Message:
-    found = Message.objects.for_user(user).select_related("parent").one(pk=message_id, role=role)
-    if found is None:
-        raise errors.NotFound
-    return found
-
-
-def _answer(user: User, message_id: uuid.UUID) -> Message:
-    return _answer_among(Message.objects.for_user(user).select_related("parent"), message_id)
-
-
-def _answer_among(reachable: MessageQuerySet, message_id: uuid.UUID) -> Message:
-    found = reachable.one(pk=message_id, role=Message.Role.ASSISTANT)
-    if found is None:
-        raise errors.NotFound
-    return found
-
-
-def _request_stop(reachable: MessageQuerySet, message_id: uuid.UUID) -> Message:
-    answer = _answer_among(reachable, message_id)
-    Message.objects.running().filter(pk=answer.pk).update(stop_requested=True)
-    return answer

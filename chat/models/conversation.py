@@ -1,4 +1,4 @@
-"""Conversations, their messages, and the processes that make them."""
+"""Conversations and their messages."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat import errors
 from chat.compiled import CompiledQuery, CompiledUpdate, Given
+from chat.models.process import ServerProcess
 from chat.models.tree import Tree
 from chat.models.usage import OF_MESSAGE, Outcome, UsageRecord
 
@@ -38,25 +39,6 @@ RUNNING = (Status.PENDING, Status.STREAMING)
 
 
 M = TypeVar("M", bound=models.Model)
-
-
-class ServerProcess(models.Model):
-    """A process that owns running answers; stale after `STALE_AFTER` without a heartbeat."""
-
-    STALE_AFTER = dt.timedelta(seconds=30)
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    host = models.CharField(max_length=255)
-    pid = models.PositiveIntegerField()
-    started_at = models.DateTimeField(default=timezone.now)
-    heartbeat_at = models.DateTimeField(default=timezone.now, db_index=True)
-
-    class Meta:
-        verbose_name = _("server process")
-        verbose_name_plural = _("server processes")
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.pid}"
 
 
 class OneRow(models.QuerySet[M]):

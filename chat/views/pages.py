@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db import models
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -27,7 +27,9 @@ from chat.models import ChatModel, Conversation, ConversationReading, Message, U
 from chat.models.conversation import ConversationQuerySet, Part
 from chat.threads import in_database
 from chat.views import api, present
+from chat.views.event_source import events_of
 from chat.views.guard import person_only
+from chat.views.streams import streaming
 
 SIDEBAR_LENGTH = 60
 LIVE_MARK = "\N{OBJECT REPLACEMENT CHARACTER}live\N{OBJECT REPLACEMENT CHARACTER}"
@@ -141,31 +143,25 @@ def _where(request: HttpRequest) -> dict[str, uuid.UUID | None]:
 
 async def _live_page(request: PersonRequest, found: Conversation) -> HttpResponseBase:
     """The whole page as a plain document that grows with the answer, for browsers without our script."""
-    from chat.views.streams import HEADERS, events_of
-
     page = await in_database(_page, request, found, live_mark=LIVE_MARK)
     head, mark, rest = page.partition(LIVE_MARK)
     running = await in_database(lambda: found.messages.running().filter(role=Message.Role.ASSISTANT).first())
     if not mark or running is None:
         return HttpResponse(await in_database(_page, request, found))
 
-    async def body() -> AsyncGenerator[str, None]:
-        yield head
+    async def body() -> AsyncGenerator[bytes, None]:
+        yield head.encode()
         live = markdown.LiveMarkdown()
         async with aclosing(events_of(running)) as source:
             async for events in source:
                 text = "".join(event.text for event in events if isinstance(event, Delta))
                 live.feed(text)
-                yield "".join(live.take_finished())
+                yield "".join(live.take_finished()).encode()
                 if events and is_last(events[-1]):
                     break
-        yield "".join(live.rest())
-        yield rest
+        yield "".join((*live.rest(), rest)).encode()
 
-    response = StreamingHttpResponse(body(), content_type="text/html; charset=utf-8")
-    for name, value in HEADERS.items():
-        response.headers[name] = value
-    return response
+    return streaming(body(), "text/html; charset=utf-8")
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -99,6 +99,11 @@ def _fault(message: Message) -> Literal["", "site", "provider"]:
     return "provider" if message.error_code in PROVIDERS_FAULTS else "site"
 
 
+def retry_after(message: Message) -> int:
+    """Seconds until asking again makes sense."""
+    return max(ceil((message.retry_at - timezone.now()).total_seconds()), 0) if message.retry_at else 0
+
+
 def article(message: Message, labels: dict[str, str] | None = None) -> Article:
     running = message.is_running
     assistant = message.role == Message.Role.ASSISTANT
@@ -108,9 +113,6 @@ def article(message: Message, labels: dict[str, str] | None = None) -> Article:
     seconds = None
     if message.finished_at and assistant:
         seconds = round((message.finished_at - message.created_at).total_seconds(), 1)
-    retry_after = 0
-    if message.retry_at:
-        retry_after = max(ceil((message.retry_at - timezone.now()).total_seconds()), 0)
     ended = assistant and not running
     can_retry = ended and message.status in RETRYABLE and message.error_code not in HOPELESS
     return Article(
@@ -131,7 +133,7 @@ def article(message: Message, labels: dict[str, str] | None = None) -> Article:
         notice=notice_of(message) if ended else "",
         error_code=message.error_code,
         fault=_fault(message) if ended else "",
-        retry_after=retry_after,
+        retry_after=retry_after(message),
         can_retry=can_retry,
         can_continue=ended and message.status in CONTINUABLE and bool(message.content),
         can_regenerate=ended and not can_retry and message.error_code != errors.UpstreamTooLong.code,

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import cast
 
 from django.conf import settings
 from django.db import DatabaseError, models
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
-from chat import allowance, errors, recovery, runner, viewers
+from chat import allowance, errors, viewers
 from chat.compiled import CompiledQuery, Given
 from chat.eventlog import LogMissing, event_log
-from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage, is_last
+from chat.events import Delta, Failed, LogEvent, is_last
 from chat.models import ChatModel, Conversation, Message, User
 from chat.models.conversation import Status
 from chat.threads import in_database, let_go
 from chat.viewers import Viewer
 from chat.views import guard, present
+from chat.views.event_source import events_of, reload
 from chat.wire import PROTOCOLS, Encoder, encoder_for, sse
 from chat.wire.html import HtmlEncoder
 
 REPAINT = 0.085
-POLL = 1.0
 RELOAD_GRACE = 2.0
 HEADERS = {"Cache-Control": "no-cache, no-store, no-transform", "X-Accel-Buffering": "no"}
 
@@ -76,14 +74,10 @@ def _closed() -> HttpResponseBase:
     return streaming(body(), HtmlEncoder.content_type)
 
 
-def _alive() -> QuerySet[Message]:
-    alive = Message.objects.filter(conversation__deleted_at=None).select_related("conversation")
-    return alive.filter(pk=Given("pk", models.UUIDField()))
-
-
-_ALIVE = CompiledQuery(_alive)
 _OWN_ANSWER = CompiledQuery(
-    lambda: _alive().filter(conversation__user=Given("user", models.IntegerField()), role=Message.Role.ASSISTANT)
+    lambda: Message.objects.for_user(Given("user", models.IntegerField())).filter(
+        pk=Given("pk", models.UUIDField()), role=Message.Role.ASSISTANT
+    )
 )
 
 
@@ -91,101 +85,6 @@ def _find(request: HttpRequest, message_id: uuid.UUID) -> tuple[User | None, Mes
     """Who asks, and their answer."""
     person = guard.person_of(request)
     return person, _OWN_ANSWER.one(user=person.pk, pk=message_id) if person else None
-
-
-def _reload(message_id: uuid.UUID) -> Message | None:
-    return _ALIVE.one(pk=message_id)
-
-
-def stored_events(message: Message) -> list[LogEvent]:
-    """An ended message as the log it once had."""
-    events: list[LogEvent] = [Started(message_id=str(message.pk), model=message.model)]
-    if message.reasoning:
-        events.append(Reasoning(text=message.reasoning))
-    if message.content:
-        events.append(Delta(text=message.content))
-    if message.status in (Status.FAILED, Status.INTERRUPTED):
-        retry_after = present.article(message).retry_after or None
-        sentence = present.notice_of(message)
-        events.append(Failed(status=message.status, code=message.error_code, message=sentence, retry_after=retry_after))
-    elif not message.is_running:
-        usage = Usage(prompt_tokens=message.prompt_tokens or 0, completion_tokens=message.completion_tokens or 0)
-        events.append(Finished(status=message.status, usage=usage))
-    return events
-
-
-class _Telling:
-    """One answer told by several sources, each from its start; nothing is passed on twice."""
-
-    def __init__(self) -> None:
-        self._started = False
-        self._told: dict[type, int] = {Delta: 0, Reasoning: 0}
-
-    def source(self) -> Callable[[Iterable[LogEvent]], list[LogEvent]]:
-        """What is new among the events of one source, to be called with them in order."""
-        said: dict[type, int] = {Delta: 0, Reasoning: 0}
-
-        def fresh(events: Iterable[LogEvent]) -> list[LogEvent]:
-            result: list[LogEvent] = []
-            for event in events:
-                if isinstance(event, Delta | Reasoning):
-                    kind = type(event)
-                    said[kind] += len(event.text)
-                    new = said[kind] - self._told[kind]
-                    if new <= 0:
-                        continue
-                    self._told[kind] = said[kind]
-                    result.append(event if new >= len(event.text) else kind(text=event.text[-new:]))
-                elif not isinstance(event, Started) or not self._started:
-                    self._started = True
-                    result.append(event)
-            return result
-
-        return fresh
-
-
-async def events_of(message: Message, every: float = 0.0) -> AsyncGenerator[list[LogEvent], None]:
-    """The events of a message wherever they are: in the log (see its `tail`), or growing in the database.
-
-    An empty list means silence. Ends after the last event, or when the message is gone.
-    Where another process is silent, or its log cannot be read, the database is asked.
-    """
-    log = event_log()
-    telling = _Telling()
-    while True:
-        fresh = telling.source()
-        try:
-            async with aclosing(log.tail(message.pk, every)) as tail:
-                async for events in tail:
-                    if not events and not log.is_local(message.pk):
-                        break
-                    yield fresh(events)
-                    if events and is_last(events[-1]):
-                        return
-        except LogMissing:
-            pass
-        stored = await _asked(message.pk)
-        if stored is None:
-            return
-        yield telling.source()(stored)
-        if stored and is_last(stored[-1]):
-            return
-        await asyncio.sleep(POLL)
-
-
-async def _asked(message_id: uuid.UUID) -> list[LogEvent] | None:
-    """The message as the database knows it, closed first if its process is gone; None if it is deleted."""
-    roll = runner.current().roll
-
-    def ask() -> list[LogEvent] | None:
-        recovery.recover(Message.objects.filter(pk=message_id), roll)
-        message = _reload(message_id)
-        return stored_events(message) if message else None
-
-    try:
-        return await in_database(ask)
-    except DatabaseError:
-        return []
 
 
 def _viewer(message: Message, grace: float | None, request: HttpRequest | None) -> AbstractAsyncContextManager[Viewer]:
@@ -277,7 +176,7 @@ async def _last_frame(request: HttpRequest, message_id: uuid.UUID, encoder: Html
     """Nothing while the database is away: a stream that ends without its closing event is asked for again."""
 
     def render() -> bytes:
-        message = _reload(message_id)
+        message = reload(message_id)
         if message is None:
             return encoder.closing()
         conversation, person = message.conversation, cast("User", request.user)
