@@ -58,11 +58,12 @@ class CompiledQuery(Generic[Row]):
 
     def __call__(self, **given: Any) -> list[Row]:
         connection = connections[DEFAULT_DB_ALIAS]
-        built, compiler, statement = self._compiled(connection.vendor)
+        built, compiler, converters, statement = self._compiled(connection.vendor)
         params = statement.params(given, connection)
         asked = copy(compiler)
         asked.connection = connection
         asked.as_sql = lambda *_args, **_options: (statement.sql, params)  # type: ignore[method-assign]
+        asked.get_converters = lambda _columns: converters  # type: ignore[method-assign, assignment]
         queryset = built.all()
         queryset.query.get_compiler = lambda *_args, **_options: asked  # type: ignore[method-assign]
         return list(queryset)
@@ -71,10 +72,12 @@ class CompiledQuery(Generic[Row]):
         """The only row there can be."""
         return next(iter(self(**given)), None)
 
-    def _compile(self, _vendor: str) -> tuple[QuerySet[Any, Row], SQLCompiler, _Statement]:
+    def _compile(self, _vendor: str) -> tuple[QuerySet[Any, Row], SQLCompiler, Any, _Statement]:
         queryset = self._build()
         compiler = queryset.query.get_compiler(DEFAULT_DB_ALIAS)
-        return queryset, compiler, _Statement(*compiler.as_sql())
+        statement = _Statement(*compiler.as_sql())
+        converters = compiler.get_converters([column[0] for column in compiler.select[: compiler.col_count]])
+        return queryset, compiler, converters, statement
 
 
 class CompiledUpdate:

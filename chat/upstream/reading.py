@@ -69,15 +69,17 @@ class AnswerReader:
             lines = (self._tail + data).split(b"\n")
             self._tail = lines.pop()
             for line in lines:
-                self._line(line)
+                if line.startswith(b"data:"):
+                    self._data(line[5:])
+                elif line or self._broken or self._error_event:
+                    self._line(line)
         if len(self._tail) > LINE_LIMIT or self._bytes > ANSWER_LIMIT:
             self.full = True
 
     def end(self) -> None:
         """The bytes ended: a last line needs no line end, half a character gets no mate."""
         if self._tail:
-            line, self._tail = self._tail, b""
-            self._line(line)
+            self.feed(b"\n")
         if self._broken:
             raise errors.UpstreamBroken
 
@@ -126,24 +128,21 @@ class AnswerReader:
         return self.finish
 
     def _line(self, line: bytes) -> None:
+        """Any but one of data."""
         if self.done:
             return
-        if line.startswith(b"data:"):
-            self._data(line[5:])
-        elif len(line) < 2:
-            self._blank(line)
+        if line in (b"", b"\r"):
+            self._error_event = False
+            if self._broken:
+                raise errors.UpstreamBroken
         elif line.startswith(b"event:"):
             self._error_event = line[6:].strip() == b"error"
         elif line.startswith(b"error:"):
             raise refusals.from_error_event(_loads_leniently(line[6:]))
 
-    def _blank(self, line: bytes) -> None:
-        if line in (b"", b"\r"):
-            self._error_event = False
-            if self._broken:
-                raise errors.UpstreamBroken
-
     def _data(self, payload: bytes) -> None:
+        if self.done:
+            return
         if self._broken:
             payload, self._broken = self._broken + b"\n" + payload, b""
         try:
