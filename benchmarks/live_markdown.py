@@ -144,7 +144,7 @@ def measure(name: str, text: str) -> None:
         frames += bool(frame)
     live = time.process_time() - started
     article = f'<article id="{DOM_ID}"><div id="{DOM_ID}-body" hx-ignore>{render(text)}</div></article>'
-    last = len(encoder.finish(article))
+    last = len(encoder.finish(f'<hx-partial hx-target="#{DOM_ID}" hx-swap="outerMorph">{article}</hx-partial>'))
     cpu = time.process_time() - started
     size = len(text.encode())
     print(

@@ -1,7 +1,7 @@
 """What each verb asks for, found among what its person may reach.
 
-Synchronous, on the side of the database: `asks.prepare` calls them. Each raises `NotFound`
-for what is not there, or somebody else's.
+Synchronous, on the side of the database: `asks.prepare` calls those that make an `Ask`.
+Where something is not there, or somebody else's, they raise `NotFound`.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ def answer_once(user: User, body: ChatBody, stays: bool) -> Ask:
 
 
 def running_in_chat(user: User, chat_id: str) -> Message | None:
+    """None in a chat that is not there, too."""
     try:
         conversation = clientchats.find(user, chat_id)
     except errors.NotFound:

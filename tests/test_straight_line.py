@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import pytest
 from django.test import RequestFactory
 
@@ -143,6 +144,30 @@ def test_a_double_submit_meets_itself(site: Site, upstream: FakeUpstream) -> Non
     assert len(upstream.history) == 1
     assert site.shell("from chat.models import Message; print(Message.objects.count())") == "2"
     assert alice.send("something else", key=key).status_code == 409
+
+
+def targets(response: httpx2.Response) -> set[str]:
+    return set(re.findall(r'hx-target="(#[a-z-]+)"', response.text))
+
+
+def test_a_page_gets_the_parts_that_change_and_all_that_it_may_not_know_yet(site: Site, upstream: FakeUpstream) -> None:
+    alice = site.person("alice")
+    upstream.always(text("yes"))
+    key = str(uuid.uuid4())
+    first = alice.send("first", key=key)
+    chat, answer = ids_in(first)
+    alice.answer(answer)
+    second = alice.send("second", chat)
+    alice.answer(ids_in(second)[1])
+    again = alice.send("first", key=key)
+    whole, parts = {"#composer-slot", "#conversations", "#topbar"}, {"#composer-actions", "#client-key", "#tally"}
+    for response in (first, again):
+        assert whole <= targets(response)
+        assert f'hx-post="/c/{chat}/messages/"' in response.text
+    assert parts <= targets(second)
+    assert not whole & targets(second)
+    keys = [re.findall(r'name="client_key" value="([0-9a-f-]{36})"', each.text) for each in (first, second, again)]
+    assert len({one for [one] in keys} | {key}) == 4
 
 
 def test_one_answer_at_a_time_in_a_conversation(site: Site, upstream: FakeUpstream) -> None:

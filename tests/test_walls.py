@@ -53,6 +53,7 @@ LEVELS: dict[str, int] = {
     "recovery": 4,
     "runner": 4,
     "asks": 5,
+    "wishes": 5,
     "exchange": 5,
     "viewers": 5,
 }

@@ -174,7 +174,7 @@ def test_small_pieces_wait_for_a_frame_but_the_first_is_sent_at_once() -> None:
     assert b">b<" in encoder.encode(()).replace(b"\n", b"")
 
 
-def test_finish_sends_the_article_then_other_partials_then_the_closing_event() -> None:
+def test_finish_sends_all_partials_as_one_message_then_the_closing_event() -> None:
     partials = ended(f'<article id="{ID}">x</article>') + '<hx-partial hx-target="#t">y</hx-partial>'
     stream = HtmlEncoder(ID, 0).finish(partials)
     message, closing = events_in(stream)

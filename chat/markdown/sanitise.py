@@ -52,9 +52,10 @@ _CLEANER: Final = nh3.Cleaner(
 )
 
 
-# Words and tags that can do no harm: the cleaner has nothing to do, and most elements are of nothing else.
+# Most elements are words and tags without attributes: harmless, and balanced as the renderer writes them.
+# The cleaner would only write their quotation marks as they are.
 _HARMLESS: Final = re.compile(
-    r"(?:[^<&\xa0]++|&(?:amp|lt|gt|quot);"
+    r"(?:[^<>&\0\xa0]++|&(?:amp|lt|gt|quot);"
     r'|</?(?:p|h[1-6]|ul|ol|li|blockquote|strong|em|del|code)(?: dir="auto")?>)*+'
 )
 

@@ -7,6 +7,7 @@ chunk than it needs.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -68,18 +69,15 @@ class AnswerReader:
         else:
             lines = (self._tail + data).split(b"\n")
             self._tail = lines.pop()
-            for line in lines:
-                if line.startswith(b"data:"):
-                    self._data(line[5:])
-                elif line or self._broken or self._error_event:
-                    self._line(line)
+            self._read(lines)
         if len(self._tail) > LINE_LIMIT or self._bytes > ANSWER_LIMIT:
             self.full = True
 
     def end(self) -> None:
         """The bytes ended: a last line needs no line end, half a character gets no mate."""
         if self._tail:
-            self.feed(b"\n")
+            line, self._tail = self._tail, b""
+            self._read([line])
         if self._broken:
             raise errors.UpstreamBroken
 
@@ -127,8 +125,14 @@ class AnswerReader:
             return "refusal"
         return self.finish
 
-    def _line(self, line: bytes) -> None:
-        """Any but one of data."""
+    def _read(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            if line.startswith(b"data:"):
+                self._data(line[5:])
+            elif line or self._broken or self._error_event:
+                self._other(line)
+
+    def _other(self, line: bytes) -> None:
         if self.done:
             return
         if line in (b"", b"\r"):

@@ -121,16 +121,16 @@ async def _answered(request: PersonRequest, sent: exchange.Sent, replaced: uuid.
 def _fragments(request: HttpRequest, sent: exchange.Sent, replaced: uuid.UUID | None) -> str:
     """The new articles. A send appends them; any other verb puts them in place of a message and all after it.
 
-    The first one also changes the list, the top of the page and where its form sends; if the list does so
-    later, its notices say it.
+    The list, the top of the page and where its form sends change with the first one, and with one that was
+    asked for before: its page may know nothing of it yet. If the list changes later, its notices say it.
     """
     newest = [message for message in (sent.question, sent.answer) if message]
     for message in newest[:1] if sent.is_new else newest:  # below a new question there is one answer
         message.set_siblings()
     allowances = allowance.present(sent.grant.remaining) if sent.grant else None
     context = pages.chat_context(request, sent.conversation, part=Part(messages=newest), allowances=allowances)
-    begins = sent.begins or not sent.is_new  # asked again, by a page that may know nothing of it yet
-    context |= {"replaced": replaced, "begins": begins}
-    if begins:
+    is_unknown = sent.begins or not sent.is_new
+    context |= {"replaced": replaced, "is_unknown": is_unknown}
+    if is_unknown:
         context |= pages.sidebar_context(request, sent.conversation)
     return render_to_string("chat/_answered.html", context, request)

@@ -116,7 +116,7 @@ class HtmlEncoder:
             yield from self._show(done, self._live.tail())
 
     def _without_body(self, partials: str, content: str) -> str:
-        """The article with an empty body that htmx does not morph; nothing if the body is not `content`."""
+        """The same with an empty body that htmx does not morph; nothing if the article's body is not `content`."""
         opens = partials.find(f'<div id="{self._id}-body"')
         if opens < 0 or self._unseen or not content:
             return ""
