@@ -64,4 +64,4 @@ def _is_closed_fence(block: bytes) -> bool:
         return False
     _, newline, last = block.rpartition(b"\n")
     mark = opening[1]
-    return bool(newline) and re.fullmatch(rb" {0,3}" + mark[:1] + rb"{%d,} *\r?" % len(mark), last) is not None
+    return bool(newline) and re.fullmatch(rb" {0,3}" + mark[:1] + rb"{%d,} *" % len(mark), last) is not None

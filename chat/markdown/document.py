@@ -9,14 +9,14 @@ from chat.markdown.parser import Definitions, link_definitions
 from chat.markdown.plaintext import render_plain
 from chat.markdown.renderer import render_block
 from chat.markdown.sanitise import Html
-from chat.text import clean_model_text
+from chat.text import clean_text
 
 # Characters rendered as Markdown. What follows the last block within is shown as plain text.
 LONGEST: Final = 65_536
 
 
 def render(text: str) -> Html:
-    text = clean_model_text(text)
+    text = clean_text(text)
     elements: list[Html] = []
     definitions: Definitions = {}
     start = 0

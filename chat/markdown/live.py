@@ -9,7 +9,7 @@ from chat.markdown.parser import Definitions, link_definitions
 from chat.markdown.plaintext import render_plain
 from chat.markdown.renderer import render_block
 from chat.markdown.sanitise import Html
-from chat.text import clean_model_text
+from chat.text import clean_text
 
 
 class LiveMarkdown:
@@ -22,6 +22,7 @@ class LiveMarkdown:
     def __init__(self) -> None:
         self.length = 0
         self._tail = ""
+        self._half_line_end = ""
         self._room = LONGEST
         self._definitions: Definitions = {}
 
@@ -34,7 +35,10 @@ class LiveMarkdown:
 
     def feed(self, text: str) -> None:
         self.length += len(text)
-        self._tail += clean_model_text(text)
+        text = self._half_line_end + text
+        whole = text.removesuffix("\r")
+        self._half_line_end = text[len(whole) :]
+        self._tail += clean_text(whole)
 
     def take_finished(self) -> list[Html]:
         """The top-level elements that became finished since the last call."""
@@ -51,6 +55,8 @@ class LiveMarkdown:
 
     def rest(self) -> tuple[Html, ...]:
         """As `tail`, but as it will stay because no more text comes."""
+        self._tail += clean_text(self._half_line_end)
+        self._half_line_end = ""
         if len(self._tail) > self._room:
             return (render_plain(self._tail),)
         return render_block(self._tail, self._definitions)

@@ -194,7 +194,7 @@ class _Renderer:
         self._closers.append(lambda: self._end_code(language))
 
     def _end_code(self, language: str) -> None:
-        source = "".join(self._code or ()).replace("\r\n", "\n").replace("\r", "\n")
+        source = "".join(self._code or ())
         self._code = None
         known = language.lower() in LANGUAGES
         label = f'<span class="code-lang">{escape(language)}</span>'
