@@ -34,6 +34,7 @@ class Site:
         self.folder = folder
         self.env = {
             **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")},
+            "DJANGO_SETTINGS_MODULE": "tests.site_settings",
             "SECRET_KEY": SECRET,
             "HTTPS_ONLY": "0",
             "DATABASE_URL": f"sqlite:///{folder}/site.sqlite3".replace("///", "////", 1),
