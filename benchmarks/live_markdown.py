@@ -22,7 +22,7 @@ from chat.events import Delta
 from chat.markdown import render
 from chat.markdown.code import highlight
 from chat.markdown.renderer import _render_short
-from chat.wire.html import HtmlEncoder
+from chat.streaming.encoders.html import HtmlEncoder
 
 TOKEN = 4
 TOKENS_A_SECOND = 100

@@ -66,7 +66,7 @@ def fill(count: int, vocabulary: list[str], seed: random.Random) -> dict[str, ob
 
 
 def measure(people: dict[str, object], vocabulary: list[str]) -> None:
-    from chat import search
+    from chat.search import queries as search
 
     queries = {
         "commonest word": vocabulary[0],

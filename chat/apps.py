@@ -17,14 +17,14 @@ class ChatConfig(AppConfig):
 
 
 def _before_migrations(*, using: str, plan: list[Any], **kwargs: Any) -> None:
-    from chat import searchindex
+    from chat.search import index
 
     if plan:
-        searchindex.prepare(connections[using])
+        index.prepare(connections[using])
 
 
 def _after_migrations(*, using: str, plan: list[Any] | None = None, **kwargs: Any) -> None:
-    from chat import searchindex
+    from chat.search import index
 
-    if searchindex.is_migrated(connections[using]):
-        searchindex.install(connections[using], fill=bool(plan))
+    if index.is_migrated(connections[using]):
+        index.install(connections[using], fill=bool(plan))

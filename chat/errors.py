@@ -70,7 +70,7 @@ class TooLarge(InvalidInput):
     sentence = _("The request is too large.")
 
 
-class NotLoggedIn(ChatError):
+class NotAuthenticated(ChatError):
     status = 401
     code = "not-logged-in"
     sentence = _("Log in, or send a valid API key.")
@@ -137,7 +137,7 @@ class LimitExceeded(ChatError):
         self.violations = tuple(violations)
 
 
-class LimiterDown(ChatError):
+class LimiterUnavailable(ChatError):
     status = 503
     code = "temporary-reduced-capacity"
     sentence = _("Limits cannot be checked right now. Try again in a moment.")
@@ -149,7 +149,7 @@ class ShuttingDown(ChatError):
     sentence = _("The site is restarting. Try again in a moment.")
 
 
-class StorageDown(ChatError):
+class DatabaseUnavailable(ChatError):
     status = 503
     code = "storage-down"
     sentence = _("Your message could not be saved. Try again in a moment.")
@@ -160,7 +160,7 @@ class Interrupted(ChatError):
     sentence = _("The site was restarted. The answer so far is saved.")
 
 
-class Broken(ChatError):
+class InternalError(ChatError):
     code = "internal"
     sentence = _("Something went wrong on this site. Your message is saved.")
 
@@ -170,58 +170,58 @@ class NotSaved(ChatError):
     sentence = _("The answer was shown but could not be saved.")
 
 
-class UpstreamError(ChatError):
+class ProviderError(ChatError):
     status = 502
     code = "upstream-error"
     sentence = _("The model service had a problem. Your message is saved.")
     tell_admin: ClassVar[bool] = False
 
 
-class UpstreamUnreachable(UpstreamError):
+class ProviderUnreachable(ProviderError):
     code = "upstream-unreachable"
     sentence = _("The model service cannot be reached. Your message is saved.")
 
 
-class UpstreamTimeout(UpstreamError):
+class ProviderTimeout(ProviderError):
     status = 504
     code = "upstream-timeout"
     sentence = _("The model service did not answer in time. Your message is saved.")
 
 
-class UpstreamBusy(UpstreamError):
+class ProviderBusy(ProviderError):
     status = 503
     code = "upstream-busy"
     sentence = _("The model service is busy. Try again in a moment.")
 
 
-class UpstreamQuota(UpstreamError):
+class ProviderQuotaExceeded(ProviderError):
     status = 503
     code = "upstream-quota"
     sentence = _("The model service has no capacity left for this site. The administrator has been told.")
     tell_admin = True
 
 
-class UpstreamMisconfigured(UpstreamError):
+class ProviderMisconfigured(ProviderError):
     code = "upstream-misconfigured"
     sentence = _("The service is not set up correctly. The administrator has been told.")
     tell_admin = True
 
 
-class UpstreamTooLong(UpstreamError):
+class ContextTooLong(ProviderError):
     code = "context-too-long"
     sentence = _("This conversation is too long for the model. Start a new one.")
 
 
-class UpstreamRejected(UpstreamError):
+class ProviderRejected(ProviderError):
     code = "upstream-rejected"
     sentence = _("The model service did not accept this message.")
 
 
-class UpstreamBroken(UpstreamError):
+class ProviderInterrupted(ProviderError):
     code = "upstream-broken"
     sentence = _("The connection to the model service broke off.")
 
 
-class UpstreamEmpty(UpstreamError):
+class EmptyAnswer(ProviderError):
     code = "upstream-empty"
     sentence = _("The model returned an empty answer.")

@@ -38,14 +38,14 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Opened:
+class StreamOpened:
     """The provider answered with success headers; only upstream yields it."""
 
     request_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finish:
+class StreamFinished:
     """The provider's own end; only upstream yields it."""
 
     reason: FinishReason
@@ -72,7 +72,7 @@ class Failed:
     retry_after: int | None = None
 
 
-UpstreamEvent = Opened | Delta | Reasoning | Usage | Finish
+ProviderEvent = StreamOpened | Delta | Reasoning | Usage | StreamFinished
 LogEvent = Started | Delta | Reasoning | Finished | Failed
 
 

@@ -14,7 +14,7 @@ django.setup(set_prefix=False)
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 
-from chat.consumers import NoticesConsumer  # noqa: E402
+from chat.web.consumers import NoticesConsumer  # noqa: E402
 from chatsite.bodies import BodyLimit, limit_daphne  # noqa: E402
 from chatsite.lean import LeanHandler  # noqa: E402
 from chatsite.serving import BreakOff, Drain, Sockets  # noqa: E402

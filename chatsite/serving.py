@@ -17,8 +17,9 @@ from typing import Any
 from django.db import DatabaseError
 from django.utils import autoreload
 
-from chat import runner, upstream
-from chat.views.streams import BrokenOff
+from chat import providers
+from chat.answers import runner
+from chat.streaming.responses import BrokenOff
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ class Drain:
             task.cancel()
         if self._open:
             await asyncio.wait(self._open, timeout=2)
-        await upstream.close()
+        await providers.close()
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         while True:

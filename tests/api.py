@@ -41,12 +41,12 @@ class Api:
         self.urls = {server: site.start(server) for server in servers}
         self.url = next(iter(self.urls.values()))
         made = site.shell(
-            "import json; from chat import apikeys; from chat.models import Plan, User\n"
+            "import json; from chat.accounts import api_keys; from chat.models import Plan, User\n"
             "from chat.models.access import LIMIT_NAMES\n"
             "Plan.objects.update(**dict.fromkeys(LIMIT_NAMES))\n"
             "sam = User.objects.get(username='sam')\n"
             "sam.limit_overrides.create(rule='requests_per_day', value=2)\n"
-            "print(json.dumps({u.username: apikeys.make(u, 'test')[1] for u in User.objects.all()}))"
+            "print(json.dumps({u.username: api_keys.create(u, 'test')[1] for u in User.objects.all()}))"
         )
         self.keys: dict[str, str] = json.loads(made)
         self.http = httpx2.Client(timeout=30)

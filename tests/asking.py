@@ -9,16 +9,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from chat import errors, upstream
-from chat.events import Delta, Finish, Opened, Reasoning, UpstreamEvent, Usage
+from chat import errors, providers
+from chat.events import Delta, ProviderEvent, Reasoning, StreamFinished, StreamOpened, Usage
 
 T = TypeVar("T")
 
 
 @dataclass
 class Answer:
-    events: list[UpstreamEvent] = field(default_factory=list)
-    error: errors.UpstreamError | None = None
+    events: list[ProviderEvent] = field(default_factory=list)
+    error: errors.ProviderError | None = None
     seconds: float = 0.0
 
     @property
@@ -35,13 +35,13 @@ class Answer:
 
     @property
     def finish(self) -> str | None:
-        last = self._only(Finish)
+        last = self._only(StreamFinished)
         assert last is None or self.events[-1] is last, "something came after the finish"
         return last.reason if last else None
 
     @property
-    def opened(self) -> Opened | None:
-        return self._only(Opened)
+    def opened(self) -> StreamOpened | None:
+        return self._only(StreamOpened)
 
     def _only(self, kind: type[Any]) -> Any:
         found = [event for event in self.events if isinstance(event, kind)]
@@ -50,21 +50,21 @@ class Answer:
 
 
 def request(question: str = "hello there", *, max_output_tokens: int = 4096, model: str = "m", safety: str = "") -> Any:
-    turn = upstream.Turn(role="user", content=question)
-    return upstream.CompletionRequest(
+    turn = providers.Turn(role="user", content=question)
+    return providers.CompletionRequest(
         model=model, turns=(turn,), max_output_tokens=max_output_tokens, safety_identifier=safety
     )
 
 
-async def collect(asked: upstream.CompletionRequest, answer: Answer | None = None) -> Answer:
+async def collect(asked: providers.CompletionRequest, answer: Answer | None = None) -> Answer:
     answer = answer or Answer()
     began = time.monotonic()
     try:
-        async with aclosing(upstream.stream_completion(asked)) as stream:
+        async with aclosing(providers.stream_completion(asked)) as stream:
             async for events in stream:
                 assert events, "an empty list was yielded"
                 answer.events += events
-    except errors.UpstreamError as error:
+    except errors.ProviderError as error:
         answer.error = error
     answer.seconds = time.monotonic() - began
     return answer
@@ -77,7 +77,7 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
         try:
             return await work()
         finally:
-            await upstream.close()
+            await providers.close()
 
     return asyncio.run(and_close())
 

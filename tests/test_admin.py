@@ -19,7 +19,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from chat import apikeys, upstream
+from chat import providers as upstream
+from chat.accounts import api_keys
 from chat.admin import health, pages
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
@@ -483,7 +484,7 @@ def test_a_person_is_deleted_with_a_conversation_of_any_length(alice: User, boss
 
 
 def test_who_may_not_delete_a_persons_keys_may_not_delete_the_person(alice: User) -> None:
-    apikeys.make(alice, "laptop")
+    api_keys.create(alice, "laptop")
     address = reverse("admin:chat_user_delete", args=(alice.pk,))
     rights = ["chat.delete_user", "chat.view_user"]
     assert staff(*rights, name="lacking").post(address, {"post": "yes"}).status_code == 403

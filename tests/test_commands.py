@@ -19,7 +19,8 @@ from django.core.management import load_command_class
 from django.test import Client
 from django.utils import timezone
 
-from chat import apikeys, retention
+from chat.accounts import api_keys, retention
+from chat.infra.tables import csv_cell, write_rows
 from chat.models import (
     ApiKey,
     ChatModel,
@@ -34,7 +35,6 @@ from chat.models import (
 )
 from chat.models.daily import site_day
 from chat.models.usage import Outcome
-from chat.rows import csv_cell, write_rows
 from tests.fakes import FakeUpstream, error
 from tests.site import Site
 
@@ -420,7 +420,7 @@ def test_export_hands_over_everything_and_no_secret(manage: Terminal, alice: Use
     talk(bob, title="Bobs own")
     chat = talk(alice, title="Tea & <b>cake</b>\n# no heading")
     talk(alice, title="Gone", deleted_at=timezone.now())
-    key, secret = apikeys.make(alice, "laptop")
+    key, secret = api_keys.create(alice, "laptop")
     LimitOverride.objects.create(user=alice, rule="requests_per_day", value=3, reason="new here")
     book(alice)
     folder = tmp_path / "deep" / "alice"
@@ -454,7 +454,7 @@ def test_erase_says_what_would_go_and_with_yes_removes_it(manage: Terminal, alic
     client.force_login(alice)
     for person in (alice, bob):
         talk(person)
-        apikeys.make(person, "laptop")
+        api_keys.create(person, "laptop")
         LimitOverride.objects.create(user=person, rule="requests_per_day", value=3, reason="new here")
         book(person)
     code, out, err = manage("erase", "alice")
@@ -555,35 +555,35 @@ def test_a_key_is_shown_once_opens_the_door_and_can_be_revoked(manage: Terminal,
     key = ApiKey.objects.get()
     assert secret not in (key.prefix, key.digest)
     assert len(key.digest) == 64
-    assert apikeys.verify(secret) == key
+    assert api_keys.authenticate(secret) == key
     code, out, _err = manage("apikey", "list", "--format", "json")
     (row,) = json.loads(out)
     assert (row["prefix"], row["user"], row["name"]) == (key.prefix, "alice", "laptop")
     assert row["last_used"]
     assert secret not in out
     assert manage("apikey", "revoke", key.prefix)[:2] == (0, f"Revoked {key.prefix}.\n")
-    assert apikeys.verify(secret) is None
+    assert api_keys.authenticate(secret) is None
     assert manage("apikey", "revoke", key.prefix)[0] == 1
 
 
 def test_a_key_opens_nothing_when_it_is_wrong_expired_or_its_owner_left(alice: User) -> None:
-    key, secret = apikeys.make(alice, "x", expires_at=timezone.now() + dt.timedelta(hours=1))
-    assert apikeys.verify(secret) == key
+    key, secret = api_keys.create(alice, "x", expires_at=timezone.now() + dt.timedelta(hours=1))
+    assert api_keys.authenticate(secret) == key
     for wrong in ("", "cs_", secret[:-1], secret + "x", secret[:-1] + "é", "sk_" + secret[3:], secret.swapcase()):
-        assert apikeys.verify(wrong) is None
+        assert api_keys.authenticate(wrong) is None
     User.objects.update(is_active=False)
-    assert apikeys.verify(secret) is None
+    assert api_keys.authenticate(secret) is None
     User.objects.update(is_active=True)
     ApiKey.objects.update(expires_at=timezone.now())
-    assert apikeys.verify(secret) is None
+    assert api_keys.authenticate(secret) is None
 
 
 def test_using_a_key_often_writes_seldom(alice: User, django_assert_num_queries: Any) -> None:
-    _key, secret = apikeys.make(alice, "x")
+    _key, secret = api_keys.create(alice, "x")
     with django_assert_num_queries(2):
-        apikeys.verify(secret)
+        api_keys.authenticate(secret)
     with django_assert_num_queries(1):
-        apikeys.verify(secret)
+        api_keys.authenticate(secret)
 
 
 # The other database

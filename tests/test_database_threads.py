@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from chat.threads import MOST
+from chat.infra.database_threads import MOST
 from tests.fakes import FakeUpstream, Gate, gated
 from tests.services import POSTGRES, name_of
 from tests.site import Site, ids_in

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from chat import errors, upstream
-from chat.demo import model as demo
-from chat.demo import texts
+from chat import errors, providers
 from chat.events import Delta
+from chat.providers.demo import model as demo
+from chat.providers.demo import texts
 from tests.asking import Answer, ask, collect, request, run
 
 
@@ -20,24 +20,24 @@ def without_a_key(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.OPENAI_API_KEY = settings.OPENAI_BASE_URL = ""
     settings.CHAT_FIRST_TOKEN_TIMEOUT = settings.CHAT_STALL_TIMEOUT = 0.3
     monkeypatch.setattr(demo, "TOKENS_PER_SECOND", 0)
-    monkeypatch.setattr("chat.upstream.refusals.RETRY_PAUSE", 0.01)
+    monkeypatch.setattr("chat.providers.failures.RETRY_PAUSE", 0.01)
 
 
 def continued(question: str, said: str, wish: str = "Continue exactly where you stopped.") -> Answer:
     turns = tuple(
-        upstream.Turn(role=role, content=content)
+        providers.Turn(role=role, content=content)
         for role, content in (("system", "Be brief."), ("user", question), ("assistant", said), ("user", wish))
     )
-    asked = upstream.CompletionRequest(model="demo", turns=turns, max_output_tokens=4096)
+    asked = providers.CompletionRequest(model="demo", turns=turns, max_output_tokens=4096)
     return run(lambda: collect(asked))
 
 
 def test_it_is_the_demo_only_without_key_and_server(settings: Any) -> None:
-    assert upstream.is_demo()
+    assert providers.is_demo()
     settings.OPENAI_BASE_URL = "http://127.0.0.1:1/v1"
-    assert not upstream.is_demo()
+    assert not providers.is_demo()
     settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = "", "key"
-    assert not upstream.is_demo()
+    assert not providers.is_demo()
 
 
 def test_it_says_that_it_is_a_demo_quotes_the_question_and_says_how_to_connect_a_model() -> None:
@@ -126,23 +126,23 @@ def test_the_tours(command: str, sign: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        ("400", errors.UpstreamRejected),
-        ("401", errors.UpstreamMisconfigured),
-        ("403", errors.UpstreamMisconfigured),
-        ("404", errors.UpstreamMisconfigured),
-        ("429", errors.UpstreamBusy),
-        ("quota", errors.UpstreamQuota),
-        ("toolong", errors.UpstreamTooLong),
-        ("500", errors.UpstreamBusy),
-        ("502", errors.UpstreamBusy),
-        ("503", errors.UpstreamBusy),
-        ("unreachable", errors.UpstreamUnreachable),
-        ("timeout", errors.UpstreamTimeout),
-        ("cut", errors.UpstreamBroken),
-        ("stall", errors.UpstreamTimeout),
-        ("html", errors.UpstreamBroken),
-        ("error", errors.UpstreamBroken),
-        ("empty", errors.UpstreamEmpty),
+        ("400", errors.ProviderRejected),
+        ("401", errors.ProviderMisconfigured),
+        ("403", errors.ProviderMisconfigured),
+        ("404", errors.ProviderMisconfigured),
+        ("429", errors.ProviderBusy),
+        ("quota", errors.ProviderQuotaExceeded),
+        ("toolong", errors.ContextTooLong),
+        ("500", errors.ProviderBusy),
+        ("502", errors.ProviderBusy),
+        ("503", errors.ProviderBusy),
+        ("unreachable", errors.ProviderUnreachable),
+        ("timeout", errors.ProviderTimeout),
+        ("cut", errors.ProviderInterrupted),
+        ("stall", errors.ProviderTimeout),
+        ("html", errors.ProviderInterrupted),
+        ("error", errors.ProviderInterrupted),
+        ("empty", errors.EmptyAnswer),
         ("refuse", "refusal"),
         ("filter", "content_filter"),
         ("length", "length"),
@@ -186,12 +186,12 @@ def test_a_first_message_may_begin_with_continue() -> None:
 
 
 def test_it_lists_its_model() -> None:
-    assert run(upstream.list_models) == ["demo"]
+    assert run(providers.list_models) == ["demo"]
 
 
 def test_leaving_stops_it() -> None:
     async def work() -> int:
-        async with aclosing(upstream.stream_completion(request("/slow"))) as stream:
+        async with aclosing(providers.stream_completion(request("/slow"))) as stream:
             await anext(stream)
             await anext(stream)
         await asyncio.sleep(0)

@@ -11,11 +11,11 @@ from contextlib import aclosing
 
 import pytest
 
-from chat import pace
 from chat.eventlog import INTERVAL, LogMissing, MemoryEventLog, RedisEventLog, entries, following, merged, publishing
 from chat.eventlog.base import KEEP_AFTER_END, EventLog
 from chat.eventlog.redis import TIMEOUT
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage
+from chat.infra import frame_rate as pace
 from tests.services import RedisServer
 
 PACES: dict[str, Callable[[], float]] = {

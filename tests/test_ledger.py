@@ -20,12 +20,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from chat import books, errors, exchange, prices, reports, runner, upstream
+from chat import errors, providers
+from chat.answers import runner, start
+from chat.infra.database_threads import run_in_db_thread
 from chat.models import ChatModel, Conversation, DailyUsage, Message, ModelPrice, Plan, UsageRecord, User
 from chat.models.daily import FIRST_TOKEN_BOUNDS_MS, bucket_of, site_day
 from chat.models.usage import LedgerClosed, Outcome
-from chat.reports import Span
-from chat.threads import in_database
+from chat.usage import prices, reconciliation, reports
+from chat.usage.reports import Span
 from tests.fakes import (
     DONE,
     FakeUpstream,
@@ -86,7 +88,7 @@ def shop(transactional_db: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
             completion=completion,
         )
     yield
-    asyncio.run(in_database(connections.close_all))
+    asyncio.run(run_in_db_thread(connections.close_all))
 
 
 # One row a generation
@@ -165,7 +167,7 @@ async def _one(people: list[User], kind: str, number: int, dice: random.Random) 
     """Sends, and does to the answer what `kind` says; the answer's id and what it was."""
     question = {"stopped": "endless", "deleted": "endless", "left": "endless", "twice": "fine"}.get(kind, kind)
     person, key = people[number % len(people)], str(uuid.uuid4())
-    ask: Callable[[], Awaitable[exchange.Sent]] = lambda: exchange.send(  # noqa: E731
+    ask: Callable[[], Awaitable[start.Sent]] = lambda: start.send(  # noqa: E731
         person, f"{question} {number}", client_key=key, model=dice.choice((*PRICES, "unknown"))
     )
     if kind == "twice":
@@ -177,9 +179,9 @@ async def _one(people: list[User], kind: str, number: int, dice: random.Random) 
     if kind in ("stopped", "deleted"):
         await asyncio.sleep(dice.choice((0, 0.01, 0.05)))
     if kind == "stopped":
-        await exchange.stop(person, first.answer.pk)
+        await start.stop(person, first.answer.pk)
     elif kind == "deleted":
-        await in_database(Conversation.objects.filter(pk=first.conversation.pk).delete)
+        await run_in_db_thread(Conversation.objects.filter(pk=first.conversation.pk).delete)
     if kind != "left":
         await runner.current().wait(first.answer.pk)
     return first.answer.pk, kind
@@ -194,10 +196,10 @@ async def _all(people: list[User], kinds: list[str]) -> dict[uuid.UUID, str]:
 
     try:
         done = await asyncio.gather(*(one(number, kind) for number, kind in enumerate(kinds)))
-        await in_database(people[-1].delete)
+        await run_in_db_thread(people[-1].delete)
     finally:
         await runner.current().drain()
-        await upstream.close()
+        await providers.close()
     return dict(done)
 
 
@@ -236,7 +238,7 @@ def test_each_generation_leaves_one_row_with_what_the_provider_reported(
         assert row.cost == cost_of(row.model, row.prompt_tokens, row.completion_tokens, row.cached_tokens)
         assert row.exact == (made[row.message_id] in (*EXACT, "twice", "busy", "broken", "refused")), row.status
     assert {row.user_id for row in rows.values()} == {*(person.pk for person in people[:3]), None}
-    assert [each for day in books.days() for each in books.differences(day)] == []
+    assert [each for day in reconciliation.days() for each in reconciliation.differences(day)] == []
     assert reports.total(Span.last_days(2)).requests == len(kinds)
 
 
@@ -257,7 +259,7 @@ def test_a_generation_is_priced_as_it_began_when_the_price_changes_at_midnight(
         answers = []
         for script in (gated(gate), text("Hi", usage=(10, 5))):
             fake_upstream.enqueue(script)
-            sent = await exchange.send(alice, "hello", client_key=str(uuid.uuid4()), model="cheap")
+            sent = await start.send(alice, "hello", client_key=str(uuid.uuid4()), model="cheap")
             if not answers:
                 await asyncio.to_thread(gate.wait_until_reached)
                 clock["now"] = midnight
@@ -265,7 +267,7 @@ def test_a_generation_is_priced_as_it_began_when_the_price_changes_at_midnight(
             await runner.current().wait(sent.answer.pk)
             answers.append(sent.answer.pk)
         await runner.current().drain()
-        await upstream.close()
+        await providers.close()
         return answers
 
     first, second = (UsageRecord.objects.get(message_id=pk) for pk in asyncio.run(over_midnight()))
@@ -323,8 +325,8 @@ def test_removing_an_account_keeps_its_amounts() -> None:
     assert [row.user_id for row in UsageRecord.objects.all()] == [None] * 3
     (line,) = reports.by("user", Span.last_days(1))
     assert (line.key, line.requests, line.people, line.prompt_tokens, line.cost) == ("", 3, 0, 9, 6)
-    assert list(books.differences(site_day())) == []
-    books.rebuild(site_day())
+    assert list(reconciliation.differences(site_day())) == []
+    reconciliation.rebuild(site_day())
     assert DailyUsage.objects.get().cost == 6
 
 
@@ -438,11 +440,11 @@ def test_roll_ups_equal_the_ledger(rows: list[dict[str, Any]], removed: bool, ha
             DailyUsage.objects.filter(model="b", day=today).delete()
         ledger, span = list(UsageRecord.objects.all()), Span.last_days(5)
         touched = any(row.model == "a" or (row.model == "b" and row.day == today) for row in ledger)
-        found = [each for day in books.days() for each in books.differences(day)]
+        found = [each for day in reconciliation.days() for each in reconciliation.differences(day)]
         assert bool(found) == (harm and touched), found
-        for day in books.days():
-            books.rebuild(day)
-        assert not [each for day in books.days() for each in books.differences(day)]
+        for day in reconciliation.days():
+            reconciliation.rebuild(day)
+        assert not [each for day in reconciliation.days() for each in reconciliation.differences(day)]
         assert _reported(reports.by("user", span)) == _by_hand(ledger, lambda row: str(row.user_id or ""))
         assert _reported(reports.by("model", span)) == _by_hand(ledger, lambda row: row.model)
         assert _reported(reports.days(span)) == _by_hand(ledger, lambda row: str(row.day))
@@ -459,10 +461,10 @@ def test_rebuilding_keeps_refusals_and_drops_what_the_ledger_does_not_know() -> 
     DailyUsage.objects.add_refusal(alice.pk, "m")
     DailyUsage.objects.create(user=alice, model="never", day=site_day(), requests=3)
     book(alice.pk, prompt_tokens=4)
-    (found, *others) = books.differences(site_day())
+    (found, *others) = reconciliation.differences(site_day())
     assert not others
     assert str(found) == f"{site_day()} user {alice.pk} never: requests 0 in the ledger, 3 rolled up"
-    books.rebuild(site_day())
+    reconciliation.rebuild(site_day())
     assert list(DailyUsage.objects.values_list("model", "requests", "refusals")) == [("m", 1, 2)]
 
 

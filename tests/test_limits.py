@@ -355,7 +355,7 @@ def test_a_refusal_s_headers_name_only_what_refused():
         "RateLimit": '"requests_per_minute";r=0;t=3',
         "Retry-After": "3",
     }
-    assert limiter.headers(errors.UpstreamBusy(retry_after=7)) == {"Retry-After": "7"}
+    assert limiter.headers(errors.ProviderBusy(retry_after=7)) == {"Retry-After": "7"}
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ import pytest
 from django.urls import reverse
 
 from chat import errors
-from chat.limits import breaker, limiter, plans
+from chat.limits import circuit_breaker, limiter, plans
 from chat.limits import rules as pure
-from chat.limits.leases import LEASE_MS
 from chat.limits.periods import edges
+from chat.limits.reservations import LEASE_MS
 from chat.limits.values import Rule
 from chat.models import ServerProcess, User
 from tests import hammer
@@ -60,7 +60,7 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def server(shared, settings, monkeypatch):
     """A Redis of this module's own, which the limiter uses."""
-    monkeypatch.setattr(breaker, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(circuit_breaker, "PROBE_SECONDS", 0.0)
     settings.CACHES = hammer.redis_caches(shared.url)
     yield shared
     if shared.process is None:
@@ -284,7 +284,7 @@ def test_a_black_hole_costs_three_calls_and_then_nothing(black_hole, settings):
     settings.LIMITER_WHEN_DOWN = "local"
     assert refuse_after("user:1", PEOPLE) == 20
     assert limiter.degraded()
-    assert len(black_hole) == breaker.FAILURES
+    assert len(black_hole) == circuit_breaker.FAILURES
 
 
 def test_admins_see_that_limits_are_decided_without_redis(black_hole, settings, client, alice):
@@ -317,9 +317,9 @@ def test_a_quota_knows_the_ledger_while_redis_is_down(black_hole, settings, alic
 
 def test_closed_means_closed(black_hole, settings):
     settings.LIMITER_WHEN_DOWN = "closed"
-    with pytest.raises(errors.LimiterDown):
+    with pytest.raises(errors.LimiterUnavailable):
         limiter.reserve_sync("user:1", PEOPLE, lease_id="a")
-    with pytest.raises(errors.LimiterDown):
+    with pytest.raises(errors.LimiterUnavailable):
         limiter.settle_sync("user:1", lease_id="a", tokens=0, cost=0)
 
 
@@ -385,5 +385,5 @@ def test_settling_without_redis_says_so_where_it_cannot_be_booked(server, settin
     settings.LIMITER_WHEN_DOWN = "local"
     limiter.reserve_sync("user:9", PEOPLE, lease_id="a", tokens=1)
     server.freeze()
-    with pytest.raises(errors.LimiterDown):
+    with pytest.raises(errors.LimiterUnavailable):
         limiter.settle_sync("user:9", lease_id="a", tokens=1, cost=0)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from chat.limits import periods
 from chat.limits import rules as pure
-from chat.limits.leases import LEASE_MS, SWEPT_MS
-from chat.limits.refusals import refusals as recorded
+from chat.limits.refusal_log import refusals as recorded
+from chat.limits.reservations import LEASE_MS, SWEPT_MS
 from chat.limits.values import NEVER, Request, Rule
 
 EXAMPLES = 2_000 if os.environ.get("SOAK") == "1" else 80

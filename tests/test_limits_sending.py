@@ -20,13 +20,15 @@ import pytest
 from django.core.cache import caches
 from django.db import OperationalError
 
-from chat import errors, exchange, runner, upstream
+from chat import errors
+from chat import providers as upstream
+from chat.answers import runner, start
+from chat.answers.run import Job, Run
 from chat.eventlog.memory import MemoryEventLog
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
 from chat.models import Conversation, Message, User
-from chat.run import Job, Run
-from chat.upstream import CompletionRequest
+from chat.providers import CompletionRequest
 from tests.fakes import FakeUpstream, Gate, Script, error, gated, text, tokens
 from tests.services import RedisServer
 from tests.site import Person, Site, ids_in
@@ -37,11 +39,11 @@ LIMIT = "from chat.models import User\nUser.objects.get(username='alice').limit_
 BOOKS = """
 import json
 from chat.limits import limiter, plans, rules
-from chat.limits.leases import LEASE_MS, Lease
+from chat.limits.reservations import LEASE_MS, Reservation
 from chat.models import UsageRecord, User
 user = User.objects.get(username="alice")
 now, state = limiter._store().read(plans.subject_of(user))
-kept = {name[2:]: Lease.parse(text) for name, text in state.items() if name[:2] in ("l:", "s:")}
+kept = {name[2:]: Reservation.parse(text) for name, text in state.items() if name[:2] in ("l:", "s:")}
 states = rules.peek(state, now + LEASE_MS, plans.rules_for(user), edges=limiter._edges(now), seeds={}).states
 rows = UsageRecord.objects.values_list("message_id", "status", "reason", "prompt_tokens", "completion_tokens")
 print(json.dumps({
@@ -63,7 +65,7 @@ def alice(transactional_db: None) -> User:
 def test_the_loser_of_a_race_with_another_text_leaves_the_winner_its_lease(
     alice: User, fake_upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, key, reserve = Gate(), str(uuid.uuid4()), exchange._reserve
+    gate, key, reserve = Gate(), str(uuid.uuid4()), start._reserve
     fake_upstream.enqueue(gated(gate))
 
     async def race() -> tuple[list[str], int]:
@@ -75,11 +77,11 @@ def test_the_loser_of_a_race_with_another_text_leaves_the_winner_its_lease(
                 await written.wait()
             return grant
 
-        monkeypatch.setattr(exchange, "_reserve", first_to_reserve_is_last_to_write)
-        loser = asyncio.ensure_future(exchange.send(alice, "one", client_key=key))
+        monkeypatch.setattr(start, "_reserve", first_to_reserve_is_last_to_write)
+        loser = asyncio.ensure_future(start.send(alice, "one", client_key=key))
         while not await limiter.leases(subject_of(alice)):
             await asyncio.sleep(0.01)
-        sent = await exchange.send(alice, "two", client_key=key)
+        sent = await start.send(alice, "two", client_key=key)
         written.set()
         with pytest.raises(errors.KeyReused):
             await loser
@@ -100,17 +102,17 @@ def test_a_conversation_that_is_erased_before_it_goes_on_is_not_found(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conversation = Conversation.objects.create(user=alice)
-    reserve = exchange._reserve
+    reserve = start._reserve
 
     async def erased_meanwhile(plan: Any) -> limiter.Grant:
         await conversation.adelete()
         return await reserve(plan)
 
-    monkeypatch.setattr(exchange, "_reserve", erased_meanwhile)
+    monkeypatch.setattr(start, "_reserve", erased_meanwhile)
 
     async def go_on() -> int:
         with pytest.raises(errors.NotFound):
-            await exchange.send(alice, "two", client_key=str(uuid.uuid4()), conversation_id=conversation.pk)
+            await start.send(alice, "two", client_key=str(uuid.uuid4()), conversation_id=conversation.pk)
         await runner.current().drain()
         return len(await limiter.leases(subject_of(alice)))
 

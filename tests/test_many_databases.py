@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from chat.limits.breaker import PROBE_SECONDS
+from chat.limits.circuit_breaker import PROBE_SECONDS
 from tests.conftest import require_service
 from tests.fakes import FakeUpstream, Gate, gated, text
 from tests.services import Guarded, RedisServer

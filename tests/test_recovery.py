@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from chat import recovery
+from chat.answers import recovery
+from chat.answers.recovery import Roll, abandoned
 from chat.limits import limiter, plans
-from chat.limits.leases import LEASE_MS
+from chat.limits.reservations import LEASE_MS
 from chat.models import Conversation, Message, ServerProcess, UsageRecord, User
-from chat.recovery import Roll, abandoned
 
 pytestmark = pytest.mark.django_db
 OLD = dt.timedelta(seconds=60)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from chat import apikeys
-from chat.asks import Ask, _system_prompt, pick_model
+from chat.accounts import api_keys
+from chat.answers.store import Ask, _system_prompt, pick_model
 from chat.models import ApiKey, ChatModel, Conversation, ConversationReading, Message, User
 from chat.models.usage import Outcome
 
@@ -101,14 +101,14 @@ def test_a_key_is_shown_once_works_and_can_be_revoked(client: Client, alice: Use
     secret = re.search(r"<code>(cs_[\w-]{43})</code>", page)
     assert secret
     assert "<b>laptop" not in page
-    key = apikeys.verify(secret[1])
+    key = api_keys.authenticate(secret[1])
     assert key is not None
     assert key.user == alice
     again = client.get("/settings/").text
     assert secret[1] not in again
     assert key.prefix in again
     assert client.post(f"/settings/keys/{key.pk}/revoke/").status_code == 302
-    assert apikeys.verify(secret[1]) is None
+    assert api_keys.authenticate(secret[1]) is None
     assert key.prefix not in client.get("/settings/").text
 
 
@@ -120,9 +120,9 @@ def test_a_key_without_a_name_is_refused_in_words(client: Client) -> None:
 
 
 def test_nobody_revokes_the_key_of_another(client: Client) -> None:
-    key, secret = apikeys.make(User.objects.create_user("bob"), "bobs")
+    key, secret = api_keys.create(User.objects.create_user("bob"), "bobs")
     assert client.post(f"/settings/keys/{key.pk}/revoke/").status_code == 404
-    assert apikeys.verify(secret) is not None
+    assert api_keys.authenticate(secret) is not None
 
 
 def test_people_see_who_read_their_conversations_and_why(client: Client, alice: User) -> None:

@@ -36,9 +36,9 @@ SLACK = 48_000_000
 MAKE = """
 import json
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from chat import apikeys
+from chat.accounts import api_keys
 from chat.models import Plan, User
-from chatsite.sessions import SessionStore
+from chat.accounts.session_store import SessionStore
 Plan.objects.update(requests_per_minute=None, tokens_per_minute=None, tokens_per_day=None, concurrent_answers=None)
 made = []
 for number in range({count}):
@@ -47,7 +47,7 @@ for number in range({count}):
     session[SESSION_KEY], session[HASH_SESSION_KEY] = str(user.pk), user.get_session_auth_hash()
     session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
     session.save()
-    made.append([apikeys.make(user, "soak")[1], session.session_key])
+    made.append([api_keys.create(user, "soak")[1], session.session_key])
 print(json.dumps(made))
 """
 CANARY = re.compile(rb"canary-(\d{4})-")

@@ -14,7 +14,7 @@ import pytest
 from django.test import RequestFactory
 
 from chat.models import Conversation, Message, User
-from chat.views import pages
+from chat.web import pages
 from tests.fakes import FakeUpstream, Gate, error, gated, reset_after, text, tokens
 from tests.site import Person, Site, ids_in
 

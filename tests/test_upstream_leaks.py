@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from chat.events import Finish
-from chat.upstream.clock import Clock
+from chat.events import StreamFinished
+from chat.providers.timeouts import AnswerTimeouts
 from tests.asking import collect, request, run
 from tests.fakes import (
     DONE,
@@ -74,7 +74,7 @@ async def _one_round(server: FakeUpstream) -> None:
         task.cancel()
     await asyncio.gather(*running, return_exceptions=True)
     for answer in (task.result() for task in ended):
-        assert (answer.error is None) == any(isinstance(event, Finish) for event in answer.events)
+        assert (answer.error is None) == any(isinstance(event, StreamFinished) for event in answer.events)
     server.history.clear()
     while len(asyncio.all_tasks()) > 1:
         await asyncio.sleep(0.02)
@@ -82,7 +82,7 @@ async def _one_round(server: FakeUpstream) -> None:
 
 def _clocks() -> int:
     # isinstance would wake lazy modules of other packages.
-    return sum(type(each) is Clock for each in gc.get_objects())
+    return sum(type(each) is AnswerTimeouts for each in gc.get_objects())
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
@@ -91,8 +91,8 @@ def test_thousands_of_faulty_answers_leave_nothing_behind(
 ) -> None:
     settings.CHAT_FIRST_TOKEN_TIMEOUT = 30
     settings.CHAT_STALL_TIMEOUT = 0.3
-    monkeypatch.setattr("chat.upstream.refusals.RETRY_PAUSE", 0.01)
-    monkeypatch.setattr("chat.upstream.reading.LINE_LIMIT", 100_000)
+    monkeypatch.setattr("chat.providers.failures.RETRY_PAUSE", 0.01)
+    monkeypatch.setattr("chat.providers.stream_parser.LINE_LIMIT", 100_000)
     turn = count()
     fake_upstream.default = lambda asked: SCRIPTS[next(turn) % len(SCRIPTS)]
 

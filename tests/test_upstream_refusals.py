@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from chat import errors
-from chat.upstream import faults, list_models, recent_faults
-from chat.upstream import request as requests
+from chat.providers import list_models, recent_errors
+from chat.providers import request as requests
 from tests.asking import ask, run
 from tests.fakes import (
     FakeUpstream,
@@ -45,11 +45,11 @@ TOO_LONG = [
 
 @pytest.fixture(autouse=True)
 def fresh(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chat.upstream.refusals.RETRY_PAUSE", 0.02)
+    monkeypatch.setattr("chat.providers.failures.RETRY_PAUSE", 0.02)
     settings.CHAT_FIRST_TOKEN_TIMEOUT = 3
     settings.CHAT_STALL_TIMEOUT = 3
     settings.CHAT_ANSWER_TIMEOUT = 10
-    for state in (faults._seen, faults._last, faults._logged, requests._turned_down):
+    for state in (recent_errors._seen, recent_errors._last, recent_errors._logged, requests._turned_down):
         state.clear()
 
 
@@ -62,21 +62,21 @@ def closed_port(settings: Any) -> None:
 
 def test_a_refused_connection_is_unreachable(closed_port: None) -> None:
     answer = ask()
-    assert isinstance(answer.error, errors.UpstreamUnreachable)
+    assert isinstance(answer.error, errors.ProviderUnreachable)
     assert answer.events == []
 
 
 def test_an_unknown_host_is_unreachable(settings: Any) -> None:
     settings.OPENAI_BASE_URL = "http://no-such-host.invalid/v1"
     settings.CHAT_FIRST_TOKEN_TIMEOUT = 6
-    assert isinstance(ask().error, errors.UpstreamUnreachable)
+    assert isinstance(ask().error, errors.ProviderUnreachable)
 
 
 def test_a_server_that_never_answers_ends_at_the_first_token_clock(fake_upstream: FakeUpstream, settings: Any) -> None:
     settings.CHAT_FIRST_TOKEN_TIMEOUT = 0.2
     fake_upstream.always(hang())
     answer = ask()
-    assert isinstance(answer.error, errors.UpstreamTimeout)
+    assert isinstance(answer.error, errors.ProviderTimeout)
     assert len(fake_upstream.history) == 1
     assert fake_upstream.history[0]["left"].wait(5)
 
@@ -97,7 +97,7 @@ def test_headers_without_a_word_end_at_the_first_token_clock(
     settings.CHAT_FIRST_TOKEN_TIMEOUT = 0.2
     fake_upstream.always(script)
     answer = ask()
-    assert isinstance(answer.error, errors.UpstreamTimeout)
+    assert isinstance(answer.error, errors.ProviderTimeout)
     assert answer.opened
     assert answer.text == ""
     assert fake_upstream.history[0]["left"].wait(5)
@@ -109,30 +109,30 @@ def test_a_cut_before_a_byte_is_tried_once_more(fake_upstream: FakeUpstream, cut
     assert ask().text == "well"
     assert len(fake_upstream.history) == 2
     fake_upstream.enqueue(cut, cut, text("too late"))
-    assert isinstance(ask().error, errors.UpstreamUnreachable)
+    assert isinstance(ask().error, errors.ProviderUnreachable)
     assert len(fake_upstream.history) == 4
 
 
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        (error(401), errors.UpstreamMisconfigured),
-        (error(403), errors.UpstreamMisconfigured),
-        (error(404, code="model_not_found"), errors.UpstreamMisconfigured),
-        (error(400, message="Authentication Error, No api key passed in."), errors.UpstreamMisconfigured),
-        (error(400, message="The model `nope` does not exist"), errors.UpstreamMisconfigured),
-        (error(307, headers={"Location": "http://127.0.0.1:9/"}), errors.UpstreamMisconfigured),
-        (error(402), errors.UpstreamQuota),
-        (error(429, code="insufficient_quota", headers={"Retry-After": "86400"}), errors.UpstreamQuota),
-        (error(429, code="insufficient_quota", headers={"Retry-After": "1"}), errors.UpstreamQuota),
-        (error(400), errors.UpstreamRejected),
-        (error(413), errors.UpstreamRejected),
-        (error(422, body=b'{"detail": [{"loc": ["body", "messages"], "msg": "no"}]}'), errors.UpstreamRejected),
-        (error(418), errors.UpstreamRejected),
-        (error(408), errors.UpstreamTimeout),
+        (error(401), errors.ProviderMisconfigured),
+        (error(403), errors.ProviderMisconfigured),
+        (error(404, code="model_not_found"), errors.ProviderMisconfigured),
+        (error(400, message="Authentication Error, No api key passed in."), errors.ProviderMisconfigured),
+        (error(400, message="The model `nope` does not exist"), errors.ProviderMisconfigured),
+        (error(307, headers={"Location": "http://127.0.0.1:9/"}), errors.ProviderMisconfigured),
+        (error(402), errors.ProviderQuotaExceeded),
+        (error(429, code="insufficient_quota", headers={"Retry-After": "86400"}), errors.ProviderQuotaExceeded),
+        (error(429, code="insufficient_quota", headers={"Retry-After": "1"}), errors.ProviderQuotaExceeded),
+        (error(400), errors.ProviderRejected),
+        (error(413), errors.ProviderRejected),
+        (error(422, body=b'{"detail": [{"loc": ["body", "messages"], "msg": "no"}]}'), errors.ProviderRejected),
+        (error(418), errors.ProviderRejected),
+        (error(408), errors.ProviderTimeout),
     ],
 )
-def test_a_refusal_is_final(fake_upstream: FakeUpstream, script: Script, expected: type[errors.UpstreamError]) -> None:
+def test_a_refusal_is_final(fake_upstream: FakeUpstream, script: Script, expected: type[errors.ProviderError]) -> None:
     fake_upstream.enqueue(script)
     answer = ask()
     assert type(answer.error) is expected
@@ -144,7 +144,7 @@ def test_a_refusal_is_final(fake_upstream: FakeUpstream, script: Script, expecte
 @pytest.mark.parametrize("body", TOO_LONG)
 def test_a_prompt_beyond_the_window_is_recognised(fake_upstream: FakeUpstream, body: dict[str, str]) -> None:
     fake_upstream.enqueue(error(400, **body))  # type: ignore[arg-type]
-    assert type(ask().error) is errors.UpstreamTooLong
+    assert type(ask().error) is errors.ContextTooLong
     assert len(fake_upstream.history) == 1
 
 
@@ -153,7 +153,7 @@ def test_a_key_that_fits_no_header_is_a_fault_of_the_configuration(
     fake_upstream: FakeUpstream, settings: Any, key: str
 ) -> None:
     settings.OPENAI_API_KEY = key
-    assert type(ask().error) is errors.UpstreamMisconfigured
+    assert type(ask().error) is errors.ProviderMisconfigured
     assert fake_upstream.history == []
 
 
@@ -178,7 +178,7 @@ def test_a_short_wait_is_waited_once(fake_upstream: FakeUpstream, header: dict[s
 def test_a_second_short_wait_is_not_waited(fake_upstream: FakeUpstream) -> None:
     fake_upstream.enqueue(*[error(429, headers={"Retry-After": "1"})] * 2)
     answer = ask()
-    assert type(answer.error) is errors.UpstreamBusy
+    assert type(answer.error) is errors.ProviderBusy
     assert answer.error.retry_after == 1
     assert len(fake_upstream.history) == 2
 
@@ -195,7 +195,7 @@ def test_a_longer_wait_is_reported_at_once(
         header = format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30), usegmt=True)
     fake_upstream.enqueue(error(status, headers={"Retry-After": header}))
     answer = ask()
-    assert type(answer.error) is errors.UpstreamBusy
+    assert type(answer.error) is errors.ProviderBusy
     assert answer.error.retry_after in seconds
     assert len(fake_upstream.history) == 1
 
@@ -205,7 +205,7 @@ def test_a_429_without_a_usable_wait_fails_at_once(fake_upstream: FakeUpstream, 
     given = {} if header is None else {"Retry-After": header.encode().decode("latin-1")}
     fake_upstream.enqueue(error(429, headers=given))
     answer = ask()
-    assert type(answer.error) is errors.UpstreamBusy
+    assert type(answer.error) is errors.ProviderBusy
     assert answer.error.retry_after is None
     assert len(fake_upstream.history) == 1
 
@@ -215,7 +215,7 @@ def test_a_server_error_is_tried_once_more(fake_upstream: FakeUpstream, status: 
     page = error(status, body=b"<html>Bad gateway</html>", headers={"Content-Type": "text/html"})
     fake_upstream.enqueue(page, text("well"), page, page, text("too late"))
     assert ask().text == "well"
-    assert type(ask().error) is errors.UpstreamBusy
+    assert type(ask().error) is errors.ProviderBusy
     assert len(fake_upstream.history) == 4
 
 
@@ -235,13 +235,13 @@ def test_a_server_error_is_tried_once_more(fake_upstream: FakeUpstream, status: 
 def test_an_answer_that_is_no_plain_event_stream_is_broken(fake_upstream: FakeUpstream, script: Script) -> None:
     fake_upstream.always(script)
     answer = ask()
-    assert type(answer.error) is errors.UpstreamBroken
+    assert type(answer.error) is errors.ProviderInterrupted
     assert answer.events == []
 
 
 def test_an_empty_event_stream_is_an_empty_answer(fake_upstream: FakeUpstream) -> None:
     fake_upstream.enqueue(stream())
-    assert type(ask().error) is errors.UpstreamEmpty
+    assert type(ask().error) is errors.EmptyAnswer
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_a_bomb_in_an_error_body_is_not_unpacked(fake_upstream: FakeUpstream) ->
     bomb = gzip.compress(b"a" * 10_000_000)
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     fake_upstream.enqueue(Script([Send(bomb)], status=401, headers=headers, length=len(bomb)))
-    assert type(ask().error) is errors.UpstreamMisconfigured
+    assert type(ask().error) is errors.ProviderMisconfigured
 
 
 @pytest.mark.parametrize(
@@ -312,14 +312,14 @@ def test_a_field_named_by_a_validation_error_is_dropped(fake_upstream: FakeUpstr
 def test_a_prompt_echoed_in_an_error_drops_no_field(fake_upstream: FakeUpstream) -> None:
     body = b'{"detail": [{"loc": ["body", "messages"], "msg": "no", "input": "max_tokens stream_options"}]}'
     fake_upstream.enqueue(error(422, body=body))
-    assert type(ask().error) is errors.UpstreamRejected
+    assert type(ask().error) is errors.ProviderRejected
     assert len(fake_upstream.history) == 1
 
 
 def test_a_field_is_not_forgotten_for_a_request_that_fails_without_it_too(fake_upstream: FakeUpstream) -> None:
     rejection = error(400, message="stream_options and everything else is wrong")
     fake_upstream.enqueue(rejection, rejection)
-    assert type(ask().error) is errors.UpstreamRejected
+    assert type(ask().error) is errors.ProviderRejected
     ask("again")
     assert "stream_options" in fake_upstream.history[2]["json"]
 
@@ -353,12 +353,12 @@ def test_the_admin_can_read_the_faults_of_the_last_hour(
     fake_upstream.enqueue(error(401), error(401), error(429), text("well"))
     for _ in range(4):
         ask()
-    first, second = recent_faults()
+    first, second = recent_errors()
     assert (first.code, first.status, first.count, first.tell_admin) == ("upstream-misconfigured", 401, 2, True)
     assert (second.code, second.status, second.count, second.tell_admin) == ("upstream-busy", 429, 1, False)
     now = time.monotonic()
-    monkeypatch.setattr("chat.upstream.faults.time.monotonic", lambda: now + faults.KEPT + 1)
-    assert recent_faults() == []
+    monkeypatch.setattr("chat.providers.recent_errors.time.monotonic", lambda: now + recent_errors.KEPT + 1)
+    assert recent_errors() == []
 
 
 def test_it_lists_the_models(fake_upstream: FakeUpstream) -> None:
@@ -371,20 +371,20 @@ def test_it_lists_the_models(fake_upstream: FakeUpstream) -> None:
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        (error(401), errors.UpstreamMisconfigured),
-        (error(500), errors.UpstreamBusy),
-        (reset(), errors.UpstreamUnreachable),
-        (error(200, body=b"<html>"), errors.UpstreamBroken),
-        (error(200, body=b"[]"), errors.UpstreamBroken),
-        (error(200, body=b'{"data": [1]}'), errors.UpstreamBroken),
-        (stream(Repeat(b"x" * 65_536)), errors.UpstreamBroken),
-        (stream(b"{", Reset()), errors.UpstreamUnreachable),
+        (error(401), errors.ProviderMisconfigured),
+        (error(500), errors.ProviderBusy),
+        (reset(), errors.ProviderUnreachable),
+        (error(200, body=b"<html>"), errors.ProviderInterrupted),
+        (error(200, body=b"[]"), errors.ProviderInterrupted),
+        (error(200, body=b'{"data": [1]}'), errors.ProviderInterrupted),
+        (stream(Repeat(b"x" * 65_536)), errors.ProviderInterrupted),
+        (stream(b"{", Reset()), errors.ProviderUnreachable),
     ],
 )
 def test_a_list_of_models_that_cannot_be_had_is_one_of_our_errors(
-    fake_upstream: FakeUpstream, script: Script, expected: type[errors.UpstreamError]
+    fake_upstream: FakeUpstream, script: Script, expected: type[errors.ProviderError]
 ) -> None:
     fake_upstream.always(script)
-    with pytest.raises(errors.UpstreamError) as caught:
+    with pytest.raises(errors.ProviderError) as caught:
         run(list_models)
     assert type(caught.value) is expected

@@ -14,9 +14,9 @@ import pytest
 
 from chat import errors
 from chat.events import Usage
-from chat.upstream import completion
-from chat.upstream import request as requests
-from chat.upstream.clock import Clock
+from chat.providers import completion
+from chat.providers import request as requests
+from chat.providers.timeouts import AnswerTimeouts
 from tests.asking import Answer, ask, collect, request, run
 from tests.fakes import (
     DONE,
@@ -50,7 +50,7 @@ def fresh(settings: Any) -> None:
 
 
 def broken(answer: Answer, kept: str) -> bool:
-    return type(answer.error) is errors.UpstreamBroken and answer.text == kept and answer.finish is None
+    return type(answer.error) is errors.ProviderInterrupted and answer.text == kept and answer.finish is None
 
 
 def test_an_answer_arrives_whole_and_in_order(fake_upstream: FakeUpstream) -> None:
@@ -121,7 +121,7 @@ def test_a_stall_ends_at_the_gap_clock(fake_upstream: FakeUpstream, settings: An
     settings.CHAT_STALL_TIMEOUT = 0.2
     fake_upstream.enqueue(stream("one", silence))
     answer = ask()
-    assert type(answer.error) is errors.UpstreamTimeout
+    assert type(answer.error) is errors.ProviderTimeout
     assert answer.text == "one"
     assert answer.seconds < 30, "another clock ended it"
     assert fake_upstream.history[0]["left"].wait(5)
@@ -162,7 +162,7 @@ def test_reasoning_without_end_is_a_time_out(fake_upstream: FakeUpstream, settin
     settings.CHAT_ANSWER_TIMEOUT = 0.3
     fake_upstream.enqueue(stream(Repeat(chunk(reasoning="hm "), 0.02)))
     answer = ask()
-    assert type(answer.error) is errors.UpstreamTimeout
+    assert type(answer.error) is errors.ProviderTimeout
     assert answer.reasoning.startswith("hm hm ")
 
 
@@ -195,11 +195,11 @@ def test_a_line_without_measure_is_cut(fake_upstream: FakeUpstream, monster: byt
     assert answer.text == said
     assert fake_upstream.history[0]["left"].wait(5)
     assert fake_upstream.history[0]["sent"] < 16_000_000
-    assert answer.finish == "length" if said else type(answer.error) is errors.UpstreamBroken
+    assert answer.finish == "length" if said else type(answer.error) is errors.ProviderInterrupted
 
 
 def test_an_answer_has_a_limit_in_bytes(fake_upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chat.upstream.reading.ANSWER_LIMIT", 1_000_000)
+    monkeypatch.setattr("chat.providers.stream_parser.ANSWER_LIMIT", 1_000_000)
     fake_upstream.enqueue(stream("one", Repeat(HEARTBEAT * 1000)))
     answer = ask()
     assert (answer.text, answer.finish) == ("one", "length")
@@ -319,7 +319,7 @@ def test_an_error_event_breaks_the_answer_off(fake_upstream: FakeUpstream, bad: 
 
 def test_an_error_event_may_say_that_the_prompt_is_too_long(fake_upstream: FakeUpstream) -> None:
     fake_upstream.enqueue(stream(event({"error": {"code": "context_length_exceeded"}})))
-    assert type(ask().error) is errors.UpstreamTooLong
+    assert type(ask().error) is errors.ContextTooLong
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ def test_a_refusal_is_shown_as_text(fake_upstream: FakeUpstream) -> None:
 def test_an_answer_without_a_word_is_an_error_with_its_usage(fake_upstream: FakeUpstream, finish: str) -> None:
     fake_upstream.enqueue(text(finish=finish, usage=(9, 4)))
     answer = ask()
-    assert type(answer.error) is errors.UpstreamEmpty
+    assert type(answer.error) is errors.EmptyAnswer
     assert answer.usage == Usage(prompt_tokens=9, completion_tokens=4)
 
 
@@ -490,7 +490,7 @@ def test_stopping_before_the_headers_closes_the_upstream(fake_upstream: FakeUpst
 
 def test_a_cancel_at_the_moment_of_the_clock_stays_a_cancel(fake_upstream: FakeUpstream) -> None:
     async def both_at_once() -> tuple[int, int]:
-        clock = Clock()
+        clock = AnswerTimeouts()
         clock.at_most(0.05)
         task = asyncio.create_task(clock.wait(asyncio.sleep(60)))
         await asyncio.sleep(0.01)
@@ -505,7 +505,7 @@ def test_a_cancel_at_the_moment_of_the_clock_stays_a_cancel(fake_upstream: FakeU
 
 def test_a_clock_that_rang_leaves_its_task_uncancelled(fake_upstream: FakeUpstream) -> None:
     async def work() -> int:
-        clock = Clock()
+        clock = AnswerTimeouts()
         clock.at_most(0.01)
         with pytest.raises(TimeoutError):
             await clock.wait(asyncio.sleep(60))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from chat import errors
 from chat.events import Delta, Reasoning
-from chat.upstream.reading import AnswerReader
+from chat.providers.stream_parser import StreamParser
 from tests.asking import ask, request
 from tests.fakes import DONE, FakeUpstream, chunk, error, event, raw, reset_after, stream, text, usage_chunk
 
@@ -46,7 +46,7 @@ def escaped_halves(tokens: list[str]) -> list[bytes]:
 
 
 def read(data: bytes, cuts: list[int]) -> tuple[str, str, str | None]:
-    reader = AnswerReader(request(max_output_tokens=100_000))
+    reader = StreamParser(request(max_output_tokens=100_000))
     events = []
     edges = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
     for start, end in pairwise(edges):
@@ -81,7 +81,7 @@ def test_any_text_arrives_over_a_socket(said: list[str]) -> None:
         server.enqueue(stream(*[data[start : start + 97] for start in range(0, len(data), 97)]))
         answer = ask()
         assert answer.text == "".join(said)
-        assert answer.finish == "stop" if "".join(said) else isinstance(answer.error, errors.UpstreamEmpty)
+        assert answer.finish == "stop" if "".join(said) else isinstance(answer.error, errors.EmptyAnswer)
 
 
 @given(st.binary(max_size=400), st.lists(st.integers(0, 10**6), max_size=10))
@@ -91,7 +91,7 @@ def test_any_text_arrives_over_a_socket(said: list[str]) -> None:
 def test_any_bytes_are_read_or_are_one_of_our_errors(data: bytes, cuts: list[int]) -> None:
     try:
         said, thought, _ = read(b"data: " + data + b"\n\n" + data, cuts)
-    except errors.UpstreamError:
+    except errors.ProviderError:
         return
     (said + thought).encode()
 
@@ -109,7 +109,7 @@ values = st.recursive(
 def test_any_json_is_read_or_is_one_of_our_errors(value: Any) -> None:
     try:
         read(event({"choices": [value]}) + event(value) + event({"choices": [{"delta": value}], "usage": value}), [])
-    except errors.UpstreamError:
+    except errors.ProviderError:
         return
 
 

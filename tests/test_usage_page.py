@@ -17,7 +17,7 @@ from chat.limits.plans import rules_for, subject_of
 from chat.models import DailyUsage, Plan, UsageRecord, User
 from chat.models.daily import site_day
 from chat.models.usage import Outcome
-from chat.views.usage import dollars
+from chat.web.usage import dollars
 
 pytestmark = pytest.mark.django_db
 
@@ -72,7 +72,7 @@ def test_a_limiter_that_does_not_answer_leaves_the_rest_of_the_page(
     page: Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*args: object) -> None:
-        raise errors.LimiterDown
+        raise errors.LimiterUnavailable
 
     monkeypatch.setattr(limiter, "peek_sync", down)
     use(alice, 1, cost=2_500_000)

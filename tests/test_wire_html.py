@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from chat.events import Delta, Reasoning, Started
 from chat.markdown import LiveMarkdown, render
-from chat.wire import sse
-from chat.wire.html import HtmlEncoder
+from chat.streaming import sse
+from chat.streaming.encoders.html import HtmlEncoder
 from tests.markdown_page import Page, events_in, normal, read
 from tests.test_markdown import HOSTILE, PIECES, assert_safe, cut, hostile_definitions, texts
 

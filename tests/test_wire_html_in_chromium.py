@@ -13,7 +13,7 @@ from django.conf import settings
 
 from chat.events import Delta, Reasoning
 from chat.markdown import LiveMarkdown, render
-from chat.wire.html import HtmlEncoder
+from chat.streaming.encoders.html import HtmlEncoder
 from tests.conftest import require_service
 
 ID = "m-0f8fad5b-d9cb-469f-a165-70867728950e"

@@ -24,10 +24,10 @@ NEXT = Path(__file__).parent / "next"
 PEOPLE = """
 import json
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from chat import apikeys
+from chat.accounts import api_keys
 from chat.models import Plan, User
 from chat.models.access import LIMIT_NAMES
-from chatsite.sessions import SessionStore
+from chat.accounts.session_store import SessionStore
 Plan.objects.update(**dict.fromkeys(LIMIT_NAMES, 10**9))
 made = []
 for number in range({count}):
@@ -36,7 +36,7 @@ for number in range({count}):
     session[SESSION_KEY], session[HASH_SESSION_KEY] = str(user.pk), user.get_session_auth_hash()
     session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
     session.save()
-    made.append([apikeys.make(user, "bench")[1], session.session_key])
+    made.append([api_keys.create(user, "bench")[1], session.session_key])
 print(json.dumps(made))
 """
 

@@ -15,10 +15,10 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from chat import personal
+from chat.accounts import personal_data
+from chat.accounts.invitations import invitation_url
 from chat.admin import allowance
 from chat.admin.plain import PlainWidgets
-from chat.invitations import invitation_url
 from chat.models import ApiKey, Conversation, LimitOverride, Message, Plan, User
 
 admin.site.unregister(Group)
@@ -61,7 +61,7 @@ class PersonAdmin(PlainWidgets, UserAdmin):
         Those who acted in the admin cannot be deleted here: the admin log would lose their lines with them.
         """
         people = list(objs)
-        held = [personal.holdings(person) for person in people]
+        held = [personal_data.holdings(person) for person in people]
         counts: dict[type[Model], int] = {
             User: len(people),
             Conversation: sum(each.conversations for each in held),

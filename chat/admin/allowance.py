@@ -15,17 +15,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 from django.views.decorators.http import require_POST, require_safe
 
-from chat import errors, reports
+from chat import errors
 from chat.admin import words
 from chat.admin.live import running_answers, without_answer
 from chat.admin.pages import CHANGE_LIMITS, SEE_USAGE, ledger_url, needs, note, show
 from chat.limits import limiter
+from chat.limits.messages import describe
 from chat.limits.plans import rules_for, subject_of
 from chat.limits.values import NEVER, Rule, RuleState
-from chat.limits.wording import describe
 from chat.models import LimitOverride, Plan, User
 from chat.models.access import LIMIT_NAMES
-from chat.reports import Span
+from chat.usage import reports
+from chat.usage.reports import Span
 
 SEE_PEOPLE = "chat.view_user"
 
@@ -41,7 +42,7 @@ def allowance(request: HttpRequest, user_id: int) -> HttpResponse:
         gauges = [_gauge(state, overrides) for state in limiter.peek_sync(subject_of(person), rules)]
         leases = limiter.leases_sync(subject_of(person))
         refusals = limiter.refusals_sync(subject_of(person))
-    except errors.LimiterDown:
+    except errors.LimiterUnavailable:
         messages.error(request, _("Redis does not answer: what is used and held cannot be read right now."))
         gauges, leases, refusals = [], [], []
     month = reports.total(Span.last_days(30), user=person)
@@ -78,7 +79,7 @@ def reset(request: HttpRequest, user_id: int) -> HttpResponse:
         raise Http404
     try:
         limiter.reset_sync(subject_of(person), rule or None)
-    except errors.LimiterDown as error:
+    except errors.LimiterUnavailable as error:
         messages.error(request, error.message)
     else:
         note(request, person, f"Reset the limit {rule}." if rule else "Reset all limits.")

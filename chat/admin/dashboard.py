@@ -10,11 +10,11 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from chat import reports
 from chat.admin import table, tiles, usage_charts
 from chat.admin.pages import SEE_USAGE, needs, show
 from chat.admin.wish import DIMENSIONS, RANGES, REFRESH, Wish, wish_of
-from chat.reports import Line, Span
+from chat.usage import reports
+from chat.usage.reports import Line, Span
 
 SHOWN_LINES = 500
 

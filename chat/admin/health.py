@@ -20,12 +20,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
-from chat import errors, prices, upstream
+from chat import errors, providers
 from chat.admin import words
 from chat.admin.pages import SEE_USAGE, ledger_url, needs, show
 from chat.limits import limiter
 from chat.models import Message, Plan, ServerProcess, UsageRecord
 from chat.models.daily import BROKEN
+from chat.usage import prices
 
 HOUR = dt.timedelta(hours=1)
 UNPRICED_SINCE = dt.timedelta(days=1)
@@ -118,8 +119,8 @@ def faults_of_the_last_hour() -> list[FaultLine]:
         .annotate(count=Count("pk"), last=Max("created_at"))
     )
     booked = {row["reason"]: row for row in rows}
-    here: dict[str, list[upstream.Fault]] = {}
-    for fault in upstream.recent_faults():
+    here: dict[str, list[providers.RecentError]] = {}
+    for fault in providers.recent_errors():
         here.setdefault(fault.code, []).append(fault)
     sentences = _sentences()
     lines = []
@@ -150,7 +151,7 @@ def _sentences() -> dict[str, str]:
 
 
 def _needs_admin(code: str) -> bool:
-    return any(kind.code == code and getattr(kind, "tell_admin", False) for kind in _kinds(errors.UpstreamError))
+    return any(kind.code == code and getattr(kind, "tell_admin", False) for kind in _kinds(errors.ProviderError))
 
 
 def services() -> list[Service]:
@@ -208,14 +209,14 @@ def _about_limits() -> list[Notice]:
 
 def _about_provider(faults: Sequence[FaultLine]) -> list[Notice]:
     texts = {
-        errors.UpstreamMisconfigured.code: _(
+        errors.ProviderMisconfigured.code: _(
             "The provider rejected the key or does not know a model. Check OPENAI_API_KEY, OPENAI_BASE_URL and the "
             "models, then restart."
         ),
-        errors.UpstreamQuota.code: _("The provider's account has no credit left."),
+        errors.ProviderQuotaExceeded.code: _("The provider's account has no credit left."),
     }
     found = [Notice(level="bad", text=texts[line.code]) for line in faults if line.code in texts]
-    if upstream.is_demo():
+    if providers.is_demo():
         found.append(Notice(level="warn", text=_("The demo model answers. Set OPENAI_API_KEY to talk to a real one.")))
     return found
 
@@ -239,7 +240,7 @@ def _about_processes(processes: Sequence[ProcessLine]) -> list[Notice]:
 
 
 def _about_prices() -> list[Notice]:
-    if upstream.is_demo():
+    if providers.is_demo():
         return []
     catalogue = reverse("admin:chat_chatmodel_changelist")
     found = [Notice(level="warn", text=sentence, url=catalogue, link=_("Set prices")) for sentence in prices.notices()]
@@ -269,7 +270,7 @@ def _about_plans() -> list[Notice]:
 def _facts() -> list[tuple[str, str]]:
     return [
         (_("Model"), settings.CHAT_MODEL),
-        (_("Provider"), _("demo") if upstream.is_demo() else urlsplit(settings.OPENAI_BASE_URL).hostname or "OpenAI"),
+        (_("Provider"), _("demo") if providers.is_demo() else urlsplit(settings.OPENAI_BASE_URL).hostname or "OpenAI"),
         (_("Key"), _("set") if settings.OPENAI_API_KEY else _("not set")),
         (_("Time zone"), settings.TIME_ZONE),
         (_("HTTPS only"), _("yes") if settings.HTTPS_ONLY else _("no")),

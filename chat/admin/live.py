@@ -17,9 +17,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from chat import errors, exchange
+from chat import errors
 from chat.admin import words
 from chat.admin.pages import SEE_USAGE, STOP_ANSWERS, needs, note, show
+from chat.answers import start
 from chat.models import Message, ServerProcess, Status
 
 SHOWN = 200
@@ -54,7 +55,7 @@ def live(request: HttpRequest) -> HttpResponse:
 @require_POST
 def stop(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     try:
-        answer = async_to_sync(exchange.stop_for_admin)(message_id)
+        answer = async_to_sync(start.stop_for_admin)(message_id)
     except errors.NotFound:
         raise Http404 from None
     person = answer.conversation.user

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from chat.reports import Span
+from chat.usage.reports import Span
 
 SEE_USAGE = "chat.view_usagerecord"
 STOP_ANSWERS = "chat.stop_answers"

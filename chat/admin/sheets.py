@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from django.http import HttpResponse
 
-from chat.rows import csv_cell
+from chat.infra.tables import csv_cell
 
 
 def download(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> HttpResponse:

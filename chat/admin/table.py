@@ -13,7 +13,7 @@ from django.utils.formats import date_format
 from chat.admin import sheets, words
 from chat.admin.pages import ledger_days, ledger_url
 from chat.admin.wish import COLUMNS, DIMENSIONS, Wish
-from chat.reports import Line, Span
+from chat.usage.reports import Line, Span
 
 
 @dataclass(frozen=True, kw_only=True)

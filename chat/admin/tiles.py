@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 from chat.admin import words
 from chat.admin.pages import ledger_days, ledger_url
-from chat.reports import Line, Span
+from chat.usage.reports import Line, Span
 
 Better = Literal["more", "less", ""]
 

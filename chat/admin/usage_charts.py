@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from chat import reports
 from chat.admin import charts, tiles, words
 from chat.admin.charts import Chart, Series
-from chat.reports import Line, Span
+from chat.usage import reports
+from chat.usage.reports import Line, Span
 
 SHORTEST_CHART = 14
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
 from chat import errors
-from chat.reports import Dimension, Span
+from chat.usage.reports import Dimension, Span
 
 RANGES = (1, 7, 30, 90)
 LONGEST = 366

@@ -17,7 +17,7 @@ from chat.eventlog.base import PAUSE_AFTER_FAULT, LogMissing
 from chat.eventlog.entries import decode, key_of
 from chat.eventlog.memory import Log
 from chat.events import LogEvent, is_last
-from chat.tasks import detached
+from chat.infra.tasks import create_background_task
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class Follower:
             if not far.log.events:
                 raise LogMissing
         if self._task is None:
-            self._task = detached(self._read_for_ever())
+            self._task = create_background_task(self._read_for_ever())
 
     async def _read_for_ever(self) -> None:
         while following := {

@@ -7,10 +7,10 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from uuid import UUID
 
-from chat import metrics, pace
 from chat.eventlog.base import IDLE, INTERVAL, KEEP_AFTER_END, LogMissing, merged
 from chat.events import LogEvent, Started, is_last
-from chat.timers import LazyTimer
+from chat.infra import frame_rate, metrics
+from chat.infra.timers import ResettableTimer
 
 
 class _Reader:
@@ -21,14 +21,14 @@ class _Reader:
     def __init__(self, every: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
-        self.timer = LazyTimer(self.ring)
+        self.timer = ResettableTimer(self.ring)
         self.every = self.pause = every
         self.due = 0.0
 
     def look(self, newest: LogEvent, now: float) -> None:
         """It sees what there is, up to `newest`. After the start it does not rest: the first words come at once."""
         if self.every and self.due <= now and not isinstance(newest, Started):
-            self.pause = pace.stretched(self.every)
+            self.pause = frame_rate.scaled(self.every)
             self.due = now + self.pause
 
     async def sleep(self, log: Log, seconds: float) -> None:
@@ -114,7 +114,7 @@ class Log:
 
     def rest(self) -> float:
         due = min((reader.due for reader in self.readers), default=0.0)
-        return max(pace.stretched(INTERVAL), due - time.monotonic())
+        return max(frame_rate.scaled(INTERVAL), due - time.monotonic())
 
     def has_pages(self) -> bool:
         """Only they say how often they want more."""

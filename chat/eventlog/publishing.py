@@ -16,7 +16,7 @@ from redis.exceptions import RedisError, ResponseError
 from chat.eventlog.base import KEEP_AFTER_END, PAUSE_AFTER_FAULT
 from chat.eventlog.entries import encode, key_of
 from chat.eventlog.memory import MemoryEventLog
-from chat.tasks import detached
+from chat.infra.tasks import create_background_task
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Publisher:
         self._grown.add(message_id)
         self._something_grew.set()
         if self._task is None:
-            self._task = detached(self._publish_for_ever())
+            self._task = create_background_task(self._publish_for_ever())
 
     async def close(self) -> None:
         """Hands over what is not yet written, where Redis takes it."""

@@ -19,13 +19,13 @@ from django.core.signals import setting_changed
 from chat import errors
 from chat.limits import ledger, periods
 from chat.limits import rules as pure
-from chat.limits.fallback import Fallback
-from chat.limits.leases import live_leases
-from chat.limits.refusals import refusals as recorded_refusals
+from chat.limits.local_fallback import Fallback
+from chat.limits.messages import Violation, headers, refusal
+from chat.limits.refusal_log import refusals as recorded_refusals
+from chat.limits.reservations import live_leases
 from chat.limits.steps import Step, Steps, drive, run
 from chat.limits.stores import LockStore, RedisStore, Renewal, Store, StoreDown, open_store
 from chat.limits.values import NEVER, Decision, Edges, Period, Request, Rule, RuleState, State
-from chat.limits.wording import Violation, headers, refusal
 
 __all__ = [
     "Grant",
@@ -235,7 +235,7 @@ def _warm(store: Store, subject: str, rules: Sequence[Rule], ask: Ask, divide: D
 
 def _locally(subject: str, rules: Sequence[Rule], ask: Ask) -> Steps[Decision]:
     if _when_down(subject) != "local":
-        raise errors.LimiterDown
+        raise errors.LimiterUnavailable
     if _fallback.must_recount():
         yield Step(_fallback.recount, database=True)
     _fallback.enter(subject, _outages())
@@ -286,7 +286,7 @@ def _renew(renewals: Sequence[Renewal]) -> Steps[None]:
             yield Step(partial(store.renew, renewals, _edges), remote=store.remote)
     except StoreDown:
         if settings.LIMITER_WHEN_DOWN != "local":
-            raise errors.LimiterDown from None
+            raise errors.LimiterUnavailable from None
         _fallback.store.renew(renewals, _edges)
     else:
         for each in renewals:
@@ -307,7 +307,7 @@ def _settle(subject: str, lease_id: str, tokens: int, cost: int, refund_request:
         return (yield Step(call, remote=store.remote))
     except StoreDown:
         if taken is None:
-            raise errors.LimiterDown from None
+            raise errors.LimiterUnavailable from None
         return True
 
 
@@ -317,7 +317,7 @@ def _peek(subject: str, rules: Sequence[Rule]) -> Steps[list[RuleState]]:
         decision = yield from _warm(_store(), subject, rules, ask)
     except StoreDown:
         if _when_down(subject) == "open":
-            raise errors.LimiterDown from None
+            raise errors.LimiterUnavailable from None
         decision = yield from _locally(subject, rules, ask)
     return list(decision.states)
 
@@ -327,7 +327,7 @@ def _read(subject: str) -> Steps[tuple[int, State]]:
     try:
         return (yield Step(partial(store.read, subject), remote=store.remote))
     except StoreDown:
-        raise errors.LimiterDown from None
+        raise errors.LimiterUnavailable from None
 
 
 def _leases(subject: str) -> Steps[list[RunningLease]]:
@@ -364,7 +364,7 @@ def _reset(subject: str, rule: str | None) -> Steps[None]:
     try:
         yield Step(partial(store.reset, subject, rule), remote=store.remote)
     except StoreDown:
-        raise errors.LimiterDown from None
+        raise errors.LimiterUnavailable from None
 
 
 def _moment(milliseconds: int) -> dt.datetime:

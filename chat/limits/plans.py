@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from chat.compiled import CompiledQuery, Given
+from chat.infra.prepared_queries import Parameter, PreparedQuery
 from chat.limits.values import MAX_AMOUNT, Rule
 from chat.models import LimitOverride, Plan, User
 from chat.models.access import LIMIT_NAMES
@@ -58,16 +58,16 @@ def rules_for(user: User) -> tuple[Rule, ...]:
 
 def _plans() -> QuerySet[Plan, dict[str, Any]]:
     """The default plan, and those of a person's groups, which are their `own`."""
-    of_group = Group.objects.filter(chat_plans=OuterRef("pk"), user=Given("user", models.IntegerField()))
+    of_group = Group.objects.filter(chat_plans=OuterRef("pk"), user=Parameter("user", models.IntegerField()))
     plans = Plan.objects.annotate(own=Exists(of_group)).filter(Q(is_default=True) | Q(own=True))
     return plans.values("own", *LIMIT_NAMES)
 
 
-_PLANS = CompiledQuery(_plans)
-_OVERRIDES = CompiledQuery(
+_PLANS = PreparedQuery(_plans)
+_OVERRIDES = PreparedQuery(
     lambda: LimitOverride.objects.filter(
-        Q(expires_at=None) | Q(expires_at__gt=Given("now", models.DateTimeField())),
-        user_id=Given("user", models.IntegerField()),
+        Q(expires_at=None) | Q(expires_at__gt=Parameter("now", models.DateTimeField())),
+        user_id=Parameter("user", models.IntegerField()),
     ).values_list("rule", "value")
 )
 

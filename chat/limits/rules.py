@@ -19,10 +19,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from chat.limits.counters import add, calendar_at, pull_back_period, refund, was_reset
-from chat.limits.leases import LEASE_MS, Lease, begin, note_settled, recently_settled, sweep
+from chat.limits.evaluation import booked, read
 from chat.limits.periods import KEPT_MS, present_period, ttl_ms
-from chat.limits.readings import booked, read
-from chat.limits.refusals import log_refusal
+from chat.limits.refusal_log import log_refusal
+from chat.limits.reservations import LEASE_MS, Reservation, begin, note_settled, recently_settled, sweep
 from chat.limits.values import UNKNOWN, Decision, Edges, Period, Request, Rule, RuleState, State
 
 
@@ -62,7 +62,9 @@ def decide(
         if reading.value:
             after[rule.field] = reading.value
     marks = {r.field: x.mark for r, x in zip(rules, readings, strict=True) if x.mark is not None}
-    begin(after, request.lease_id, Lease(until=now + LEASE_MS, created=now, tokens=tokens, cost=cost, marks=marks))
+    begin(
+        after, request.lease_id, Reservation(until=now + LEASE_MS, created=now, tokens=tokens, cost=cost, marks=marks)
+    )
     _keep(after, rules)
     states = tuple(booked(state, tokens, cost, now) for state in states)
     return after, Decision(allowed=True, tokens=tokens, cost=cost, states=states, now=now)
@@ -100,9 +102,9 @@ def renew(
         return after
     lease = leases.get(lease_id)
     if lease is None and (swept := after.pop(f"s:{lease_id}", None)):
-        lease = Lease.parse(swept)
+        lease = Reservation.parse(swept)
     if lease is None:
-        lease = Lease(until=0, created=now, marks=_marks_anew(after, now, rules, edges))
+        lease = Reservation(until=0, created=now, marks=_marks_anew(after, now, rules, edges))
         _keep(after, rules)
     lease = replace(
         lease,
@@ -126,7 +128,7 @@ def settle(
     after = dict(state)
     lease = sweep(after, now).get(lease_id)
     if lease is None and f"s:{lease_id}" in after:
-        lease = Lease.parse(after.pop(f"s:{lease_id}"))
+        lease = Reservation.parse(after.pop(f"s:{lease_id}"))
     if lease is None:
         return after, False
     for counter, mark in lease.marks.items():

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from django.db import DatabaseError
 
 from chat import errors
-from chat.threads import in_database
+from chat.infra.database_threads import run_in_db_thread
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ async def drive(steps: Steps[T]) -> T:
         while True:
             try:
                 if step.database:
-                    result = await in_database(_database, step)
+                    result = await run_in_db_thread(_database, step)
                 elif step.remote:
                     result = await asyncio.get_running_loop().run_in_executor(_threads, step.call)
                 else:
@@ -67,4 +67,4 @@ def _database(step: Step) -> Any:
     try:
         return step.call()
     except DatabaseError as error:
-        raise errors.StorageDown from error
+        raise errors.DatabaseUnavailable from error

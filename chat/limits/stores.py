@@ -18,9 +18,9 @@ from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
 from django_redis.cache import RedisCache
 
 from chat.limits import rules as pure
-from chat.limits.breaker import Breaker
-from chat.limits.leases import SWEPT_MS
+from chat.limits.circuit_breaker import Breaker
 from chat.limits.periods import ttl_ms
+from chat.limits.reservations import SWEPT_MS
 from chat.limits.values import UNKNOWN, Decision, Edges, Period, Request, Rule, RuleState, State
 
 logger = logging.getLogger(__name__)

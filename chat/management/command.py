@@ -16,8 +16,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from chat import errors
+from chat.infra.tables import FORMATS, Row, write_rows
 from chat.models import User
-from chat.rows import FORMATS, Row, write_rows
 
 T = TypeVar("T")
 LONGEST_DAYS = 36_500

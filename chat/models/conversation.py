@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from chat import errors
-from chat.compiled import CompiledQuery, CompiledUpdate, Given
+from chat.infra.prepared_queries import Parameter, PreparedQuery, PreparedUpdate
 from chat.models.process import ServerProcess
 from chat.models.tree import Tree
 from chat.models.usage import OF_MESSAGE, Outcome, UsageRecord
@@ -50,12 +50,14 @@ class OneRow(models.QuerySet[M]):
             return None
 
 
-_KEY = Given("pk", models.UUIDField())
-_OF = CompiledQuery(
-    lambda: Conversation.objects.for_user(Given("user", models.IntegerField())).select_related("head").filter(pk=_KEY)
+_KEY = Parameter("pk", models.UUIDField())
+_OF = PreparedQuery(
+    lambda: (
+        Conversation.objects.for_user(Parameter("user", models.IntegerField())).select_related("head").filter(pk=_KEY)
+    )
 )
-_UNREAD = CompiledUpdate(lambda: (Conversation.objects.filter(pk=_KEY, client_id=None), {"unread": True}))
-_READ = CompiledUpdate(lambda: (Conversation.objects.filter(pk=_KEY, unread=True), {"unread": False}))
+_UNREAD = PreparedUpdate(lambda: (Conversation.objects.filter(pk=_KEY, client_id=None), {"unread": True}))
+_READ = PreparedUpdate(lambda: (Conversation.objects.filter(pk=_KEY, unread=True), {"unread": False}))
 
 
 class ConversationQuerySet(OneRow["Conversation"]):
@@ -209,17 +211,17 @@ Checkpoint = tuple[str, str, dt.datetime | None]
 """Content, reasoning, and when the first token came."""
 
 
-def _columns(names: str) -> dict[str, Given]:
-    return {field.name: Given(field.name, field) for field in Message._meta.fields if field.name in names.split()}
+def _columns(names: str) -> dict[str, Parameter]:
+    return {field.name: Parameter(field.name, field) for field in Message._meta.fields if field.name in names.split()}
 
 
-_SAVE = CompiledUpdate(
+_SAVE = PreparedUpdate(
     lambda: (
-        Message.objects.filter(pk=_KEY, owner=Given("owner", models.UUIDField()), status__in=RUNNING),
+        Message.objects.filter(pk=_KEY, owner=Parameter("owner", models.UUIDField()), status__in=RUNNING),
         {"status": Status.STREAMING.value, **_columns("content reasoning first_token_at")},
     )
 )
-_END = CompiledUpdate(lambda: (Message.objects.filter(pk=_KEY, status__in=RUNNING), _columns(OF_MESSAGE)))
+_END = PreparedUpdate(lambda: (Message.objects.filter(pk=_KEY, status__in=RUNNING), _columns(OF_MESSAGE)))
 
 
 class MessageQuerySet(OneRow["Message"]):
@@ -259,7 +261,7 @@ class MessageQuerySet(OneRow["Message"]):
             return UsageRecord.objects.book(outcome)
 
 
-_SAID = CompiledQuery(
+_SAID = PreparedQuery(
     lambda: Message.objects.filter(conversation=_KEY).values_list("pk", "parent_id", "role", "content", "status")
 )
 
@@ -268,8 +270,8 @@ def _in_order(rows: models.QuerySet[Message]) -> models.QuerySet[Message, uuid.U
     return rows.order_by("created_at", "pk").values_list("pk", flat=True)
 
 
-_REPLIES = CompiledQuery(lambda: _in_order(Message.objects.filter(parent=_KEY)))
-_BEGINNINGS = CompiledQuery(lambda: _in_order(Message.objects.filter(conversation=_KEY, parent=None)))
+_REPLIES = PreparedQuery(lambda: _in_order(Message.objects.filter(parent=_KEY)))
+_BEGINNINGS = PreparedQuery(lambda: _in_order(Message.objects.filter(conversation=_KEY, parent=None)))
 
 
 class Message(models.Model):

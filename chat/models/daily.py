@@ -13,7 +13,7 @@ from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from chat.compiled import CompiledUpdate, Given
+from chat.infra.prepared_queries import Parameter, PreparedUpdate
 
 if TYPE_CHECKING:
     from chat.models.usage import UsageRecord
@@ -76,14 +76,14 @@ def bucket_of(milliseconds: int) -> str:
 def _adding() -> tuple[models.QuerySet[DailyUsage], dict[str, Any]]:
     """One row and what is added to each column of it: amounts go by the name of their column."""
     row = DailyUsage.objects.filter(
-        user_id=Given("of_user", models.IntegerField()),
-        model=Given("of_model", models.CharField()),
-        day=Given("of_day", models.DateField()),
+        user_id=Parameter("of_user", models.IntegerField()),
+        model=Parameter("of_model", models.CharField()),
+        day=Parameter("of_day", models.DateField()),
     )
-    return row, {name: models.F(name) + Given(name, models.BigIntegerField()) for name in COLUMNS}
+    return row, {name: models.F(name) + Parameter(name, models.BigIntegerField()) for name in COLUMNS}
 
 
-_ADD = CompiledUpdate(_adding)
+_ADD = PreparedUpdate(_adding)
 
 
 class DailyUsageQuerySet(models.QuerySet["DailyUsage"]):

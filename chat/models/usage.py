@@ -15,17 +15,17 @@ from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from chat.compiled import CompiledInsert, CompiledQuery, Given
+from chat.infra.prepared_queries import Parameter, PreparedInsert, PreparedQuery
 from chat.models.daily import DailyUsage, site_day
 
 
 def _allowed() -> models.QuerySet[ChatModel]:
-    own = Group.objects.filter(user=Given("user", models.IntegerField()))
+    own = Group.objects.filter(user=Parameter("user", models.IntegerField()))
     mine = Q(groups=None) | Q(groups__in=own)
-    return ChatModel.objects.filter(Q(enabled=True) & mine | Q(name=Given("name", models.CharField()))).distinct()
+    return ChatModel.objects.filter(Q(enabled=True) & mine | Q(name=Parameter("name", models.CharField()))).distinct()
 
 
-_ALLOWED = CompiledQuery(_allowed)
+_ALLOWED = PreparedQuery(_allowed)
 
 
 class ChatModelQuerySet(models.QuerySet["ChatModel"]):
@@ -84,9 +84,9 @@ class ModelPriceQuerySet(models.QuerySet["ModelPrice"]):
         return self.valid_at(moment).order_by("-completion", "-prompt", "pk").first()
 
 
-_OWN_PRICE = CompiledQuery(
+_OWN_PRICE = PreparedQuery(
     lambda: ModelPrice.objects.filter(
-        model__name=Given("model", models.CharField()), valid_from__lte=Given("moment", models.DateTimeField())
+        model__name=Parameter("model", models.CharField()), valid_from__lte=Parameter("moment", models.DateTimeField())
     ).order_by("-valid_from")[:1]
 )
 
@@ -170,8 +170,8 @@ class LedgerClosed(TypeError):
     """Something tried to write to the ledger by another way than `book`."""
 
 
-_PERSON = CompiledQuery(
-    lambda: get_user_model().objects.filter(pk=Given("pk", models.IntegerField())).values_list("pk")
+_PERSON = PreparedQuery(
+    lambda: get_user_model().objects.filter(pk=Parameter("pk", models.IntegerField())).values_list("pk")
 )
 
 
@@ -265,4 +265,4 @@ class UsageRecord(models.Model):
         return self.prompt_tokens + self.completion_tokens
 
 
-_BOOK = CompiledInsert(UsageRecord, ignore_conflicts=True)
+_BOOK = PreparedInsert(UsageRecord, ignore_conflicts=True)

@@ -6,10 +6,10 @@ from typing import Any
 
 from django import template
 
-from chat import reports
 from chat.admin import health, words
 from chat.models import Message
-from chat.reports import Span
+from chat.usage import reports
+from chat.usage.reports import Span
 
 register = template.Library()
 

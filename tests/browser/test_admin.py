@@ -74,11 +74,11 @@ def pages(used: str) -> list[str]:
 STOCK = ("user", "plan", "chatmodel", "limitoverride", "apikey", "usagerecord", "conversationreading")
 FORMS = """
 from django.contrib.auth.models import Group
-from chat import apikeys
+from chat.accounts import api_keys
 from chat.models import ApiKey, ChatModel, LimitOverride, Plan, User
 alice = User.objects.get(username="alice")
 if not ApiKey.objects.filter(user=alice):
-    apikeys.make(alice, "laptop")
+    api_keys.create(alice, "laptop")
 ruth, _ = User.objects.get_or_create(username="ruth")
 LimitOverride.objects.get_or_create(user=ruth, rule="requests_per_day", defaults={"value": 9, "reason": "test"})
 for model in (User, Plan, ChatModel, LimitOverride, ApiKey, Group):

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from chat import apikeys
+from chat.accounts import api_keys
 from chat.management.command import Command as BaseCommand
 from chat.management.command import add_format, duration
 from chat.models import ApiKey
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         if not user.is_active:
             raise CommandError(f"The account of {options['user']} is not active.")
         expires_at = timezone.now() + options["expires"] if options["expires"] else None
-        _key, secret = apikeys.make(user, options["name"], expires_at=expires_at)
+        _key, secret = api_keys.create(user, options["name"], expires_at=expires_at)
         self.stdout.write(secret)
         self.stderr.write("This is shown once. Send it as: Authorization: Bearer <key>")
 
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         found = list(ApiKey.objects.filter(prefix=prefix)) if "\0" not in prefix else []
         if len(found) != 1:
             raise CommandError(f"There is no key {prefix!r}." if not found else f"Several keys begin with {prefix!r}.")
-        if not apikeys.revoke(found[0]):
+        if not api_keys.revoke(found[0]):
             raise CommandError(f"{prefix} was revoked before.")
         self.stdout.write(f"Revoked {prefix}.")
 

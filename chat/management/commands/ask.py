@@ -9,7 +9,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from chat import exchange, runner, upstream
+from chat import providers
+from chat.answers import runner, start
 from chat.eventlog import event_log
 from chat.events import Delta, Failed, Finished, LogEvent
 from chat.management.command import Command as BaseCommand
@@ -49,7 +50,7 @@ class Command(BaseCommand):
     async def _ask(self, user: User, question: str, model: str) -> str:
         """The failure sentence, or "" when the answer is whole."""
         try:
-            sent = await exchange.send(user, question, client_key=str(uuid.uuid4()), model=model)
+            sent = await start.send(user, question, client_key=str(uuid.uuid4()), model=model)
             try:
                 last = await self._print(sent.answer.pk)
             except asyncio.CancelledError:
@@ -58,7 +59,7 @@ class Command(BaseCommand):
             await runner.current().wait(sent.answer.pk)
         finally:
             await runner.current().drain()
-            await upstream.close()
+            await providers.close()
         self.stdout.write("")
         if isinstance(last, Failed):
             return last.message

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from chat import personal
+from chat.accounts import personal_data
 from chat.management.command import Command as BaseCommand
 from chat.models import User
 
@@ -29,16 +29,16 @@ class Command(BaseCommand):
             self._preview(user)
             return
         _refuse_last_superuser(user)
-        personal.lock_out(user)
+        personal_data.lock_out(user)
         self._wait_for_running(user)
-        personal.remove_conversations(user)
-        personal.end_sessions(user)
-        removed = personal.erase_account(user)
+        personal_data.remove_conversations(user)
+        personal_data.end_sessions(user)
+        removed = personal_data.erase_account(user)
         end = "is gone" if removed else "is an empty shell, for the admin log"
         self.stdout.write(f"Erased {options['user']}: the account {end}. The ledger keeps the amounts.")
 
     def _preview(self, user: User) -> None:
-        held = personal.holdings(user)
+        held = personal_data.holdings(user)
         self.stdout.write(
             f"{user.get_username()} has {held.conversations} conversations with {held.messages} messages, "
             f"{held.api_keys} API keys and {held.limit_overrides} limit overrides. "
@@ -49,7 +49,7 @@ class Command(BaseCommand):
     def _wait_for_running(self, user: User) -> None:
         """Their owners let go within a second; what a dead server left is erased with the rest."""
         deadline = time.monotonic() + PATIENCE
-        while personal.running_answers(user):
+        while personal_data.running_answers(user):
             if time.monotonic() > deadline:
                 raise CommandError("An answer is still running. The person is locked out; run this again in a minute.")
             time.sleep(0.2)

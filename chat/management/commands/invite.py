@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.core.validators import validate_email
 
-from chat.invitations import invitation_url
+from chat.accounts.invitations import invitation_url
 from chat.management.command import Command as BaseCommand
 from chat.models import User
 

@@ -11,8 +11,8 @@ from django.utils.dateparse import parse_datetime
 
 from chat.limits import limiter, plans
 from chat.limits.limiter import PastRefusal
+from chat.limits.messages import describe
 from chat.limits.values import MAX_AMOUNT
-from chat.limits.wording import describe
 from chat.management.command import Command as BaseCommand
 from chat.management.command import add_format
 from chat.models import LimitOverride, User

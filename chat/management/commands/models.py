@@ -10,10 +10,11 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
-from chat import prices, upstream
+from chat import providers
 from chat.management.command import Command as BaseCommand
 from chat.management.command import add_format, midnight
 from chat.models import ChatModel, ModelPrice
+from chat.usage import prices
 
 MOST = Decimal(1_000_000)
 COLUMNS = ("name", "label", "enabled", "default", "groups", "context_window", "max_output", "prompt", "cached")
@@ -125,6 +126,6 @@ def _row(model: ChatModel, price: ModelPrice | None) -> dict[str, Any]:
 
 async def _offered() -> list[str]:
     try:
-        return await upstream.list_models()
+        return await providers.list_models()
     finally:
-        await upstream.close()
+        await providers.close()

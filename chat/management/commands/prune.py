@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from chat import retention
+from chat.accounts import retention
 from chat.management.command import Command as BaseCommand
 from chat.management.command import add_format, duration
 

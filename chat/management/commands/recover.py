@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from chat import recovery
+from chat.answers import recovery
 from chat.management.command import Command as BaseCommand
 from chat.models import Message
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from django.core import signing
 from django.core.management.base import BaseCommand, CommandError
 
-from chat.views.health import CHECK_EVENTS, CHECK_GAP, CHECK_SALT
+from chat.streaming.check import CHECK_EVENTS, CHECK_GAP, CHECK_SALT
 
 TIMEOUT = 30
 ASKED = 6

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from chat import books, reports
 from chat.management.command import Command as BaseCommand
 from chat.management.command import add_format
-from chat.reports import Line, Span
+from chat.usage import reconciliation, reports
+from chat.usage.reports import Line, Span
 
 COUNTS = ("requests", "people", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "tokens")
 QUALITY = ("refusals", "failed", "stopped", "estimated", "unpriced", "first_token_p50", "first_token_p95")
@@ -53,7 +53,11 @@ class Command(BaseCommand):
         self.print_rows([{name: getattr(line, name) for name in columns} for line in lines], columns, form)
 
     def _check(self) -> None:
-        found = [each for day in self.progress(books.days(), "Comparing") for each in books.differences(day)]
+        found = [
+            each
+            for day in self.progress(reconciliation.days(), "Comparing")
+            for each in reconciliation.differences(day)
+        ]
         for each in found:
             self.stdout.write(str(each))
         if found:
@@ -61,9 +65,9 @@ class Command(BaseCommand):
         self.stdout.write("The roll-ups equal the ledger.")
 
     def _rebuild(self) -> None:
-        days = books.days()
+        days = reconciliation.days()
         for day in self.progress(days, "Rebuilding"):
-            books.rebuild(day)
+            reconciliation.rebuild(day)
         self.stdout.write(f"Rebuilt the roll-ups of {len(days)} days.")
 
 

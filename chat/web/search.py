@@ -1,0 +1,144 @@
+"""Searching in one's own conversations."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_GET
+
+from chat.accounts.http import AuthenticatedHttpRequest
+from chat.markdown import plain
+from chat.models import Message, SearchEntry
+from chat.models.tree import Tree
+from chat.search import queries as index
+from chat.web.decorators import login_required
+from chat.web.http import is_htmx
+
+PAGE = 20
+LAST_PAGE = 50
+EXCERPT = 240
+LEAD = 70
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """One message; `shown` says that it is on its conversation's active branch."""
+
+    id: str
+    role: str
+    excerpt: SafeString
+    shown: bool
+    entry: SearchEntry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Hits in one conversation; none where only its title matches."""
+
+    id: str
+    title: SafeString
+    entry: SearchEntry
+    hits: Sequence[Hit]
+
+
+@require_GET
+@login_required
+def search(request: AuthenticatedHttpRequest) -> HttpResponse:
+    query = request.GET.get("q", "").replace("\x00", " ")[: index.LONGEST_QUERY]
+    page = _page(request.GET.get("page", ""))
+    found = index.find(request.user, query, offset=(page - 1) * PAGE, limit=PAGE + 1)
+    context = {
+        "query": query,
+        "words": index.words_of(query),
+        "results": _results(found[:PAGE], query),
+        "page": page,
+        "next_page": page + 1 if len(found) > PAGE and page < LAST_PAGE else None,
+    }
+    return render(request, "chat/_results.html" if is_htmx(request) else "chat/search.html", context)
+
+
+def _page(given: str) -> int:
+    return min(max(int(given), 1), LAST_PAGE) if given.isascii() and given.isdecimal() and len(given) < 9 else 1
+
+
+def _results(entries: Sequence[SearchEntry], query: str) -> list[Result]:
+    """In the order of the entries; neighbours of one conversation are shown together."""
+    mark = Marker(index.words_of(query))
+    shown = _on_active_branches(entries)
+    results = []
+    for conversation, group in groupby(entries, key=lambda entry: entry.conversation):
+        together = list(group)
+        hits = [
+            Hit(
+                id=str(message.pk),
+                role=message.role,
+                excerpt=mark.excerpt(message.content),
+                shown=message.pk in shown,
+                entry=entry,
+            )
+            for entry in together
+            if (message := entry.message) is not None
+        ]
+        title = mark.whole(conversation.title or "…")
+        results.append(Result(id=str(conversation.pk), title=title, entry=together[0], hits=hits))
+    return results
+
+
+def _on_active_branches(entries: Iterable[SearchEntry]) -> set[uuid.UUID]:
+    heads = {entry.conversation_id: entry.conversation.head_id for entry in entries if entry.message_id}
+    rows = Message.objects.filter(conversation__in=heads).order_by("created_at", "pk")
+    by_conversation: dict[uuid.UUID, list[tuple[uuid.UUID, uuid.UUID | None]]] = {}
+    for conversation_id, message_id, parent_id in rows.values_list("conversation_id", "pk", "parent_id"):
+        by_conversation.setdefault(conversation_id, []).append((message_id, parent_id))
+    return {
+        message_id
+        for conversation_id, tree in by_conversation.items()
+        for message_id in Tree(tree).path_to(heads[conversation_id])
+    }
+
+
+class _Fold(dict[int, int]):
+    """Letters without case and accents, one for one, so that places stay what they are."""
+
+    def __missing__(self, code: int) -> int:
+        base = unicodedata.normalize("NFKD", chr(code))[:1].lower()
+        self[code] = ord(base) if len(base) == 1 else code
+        return self[code]
+
+
+FOLD = _Fold()
+
+
+class Marker:
+    """Marks words in text that is not trusted."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        folded = [re.escape(word.translate(FOLD)) for word in words]
+        tail = r"\w*" if words and len(words[-1]) >= index.PREFIX else ""
+        whole = "|".join([*folded[:-1], *(f"{last}{tail}" for last in folded[-1:])])
+        self.pattern = re.compile(rf"(?<![^\W_])(?:{whole})(?![^\W_])") if folded else re.compile(r"(?!)")
+
+    def excerpt(self, text: str) -> SafeString:
+        """One line around the first match, without its Markdown."""
+        first = self.pattern.search(text.translate(FOLD))
+        begin = max(0, first.start() - LEAD) if first else 0
+        return format_html("{}{}", "…" if begin else "", self.whole(plain(text[begin:], EXCERPT)))
+
+    def whole(self, text: str) -> SafeString:
+        return format_html_join("", "{}{}", self._pieces(text))
+
+    def _pieces(self, text: str) -> Iterator[tuple[str, str]]:
+        at = 0
+        for match in self.pattern.finditer(text.translate(FOLD)):
+            yield text[at : match.start()], format_html("<mark>{}</mark>", text[match.start() : match.end()])
+            at = match.end()
+        yield text[at:], ""
