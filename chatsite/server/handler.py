@@ -1,4 +1,4 @@
-"""Django's handler, holding neither a thread nor a database connection longer than it needs one."""
+"""Django's request handler, holding neither a thread nor a database connection longer than it needs one."""
 
 from __future__ import annotations
 
@@ -15,54 +15,57 @@ from django.core.handlers.asgi import ASGIHandler
 from django.db import close_old_connections, reset_queries
 
 from chat.infra.database_threads import REQUESTS
-from chatsite.on_loop import ON_LOOP
+from chatsite.server.async_middleware import ASYNC_MIDDLEWARE
 
 _request_tasks: ContextVar[set[asyncio.Task[Any]]] = ContextVar("request_tasks")
 
 
-def _note_task() -> None:
-    if task := asyncio.current_task():
-        _request_tasks.get().add(task)
-
-
-class LeanHandler(ASGIHandler):
+class RequestHandler(ASGIHandler):
     """Gives a request's thread and database connection back before its body streams.
 
-    Django keeps both until the response is sent: an open stream would hold an OS
-    thread and a connection for minutes.
+    Django keeps both until the response is sent, so an open stream would hold a thread and a connection for minutes.
+
+    Private, read in Django 5.2.19 and 6.1.3: all methods that are overridden here, and that `handle` calls
+    `listen_for_disconnect`, `run_get_response` and `send_response`.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        # They would tidy a thread that no request uses, at the price of two hops for each request.
-        # `chat.infra.database_threads` tidies those that are used; the caches have nothing to close.
+        # These receivers would run in a thread that no request uses, at the price of two thread hops for each
+        # request. `chat.infra.database_threads` does their work; the caches have nothing to close.
         signals.request_started.disconnect(reset_queries)
         signals.request_started.disconnect(close_old_connections)
         signals.request_finished.disconnect(close_old_connections)
         signals.request_finished.disconnect(close_caches)
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """`MIDDLEWARE` itself keeps Django's names: the deployment checks look for them."""
+        """Load our subclasses of Django's middleware. `MIDDLEWARE` keeps Django's names: system checks look for them.
+
+        Private, read in Django 5.2.19 and 6.1.3: `load_middleware` reads `settings.MIDDLEWARE` and nothing else.
+        """
         named = settings.MIDDLEWARE
-        settings.MIDDLEWARE = [ON_LOOP.get(name, name) for name in named]
+        settings.MIDDLEWARE = [ASYNC_MIDDLEWARE.get(name, name) for name in named]
         try:
             super().load_middleware(is_async)
         finally:
             settings.MIDDLEWARE = named
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Handle one HTTP request, without the `ThreadSensitiveContext` that Django puts around the whole of it."""
         tasks: set[asyncio.Task[Any]] = set()
         _request_tasks.set(tasks)
         try:
             await self.handle(scope, receive, send)
         except asyncio.CancelledError:
-            # Django 5.2 leaves the two inner tasks of a cancelled request running.
-            for task in tasks:
+            # Private, read in Django 5.2.19: `handle` leaves its two inner tasks running when it is cancelled.
+            # In 6.1.3 it runs the response in this task and cancels the other one itself.
+            inner = tasks - {asyncio.current_task()}
+            for task in inner:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*inner, return_exceptions=True)
             raise
         finally:
-            tasks.clear()  # what keeps the context of a request must not keep its response too
+            tasks.clear()  # whatever keeps this context alive must not keep the response alive
 
     async def listen_for_disconnect(self, receive: Any) -> None:
         _note_task()
@@ -73,13 +76,15 @@ class LeanHandler(ASGIHandler):
         async with ThreadSensitiveContext(executor=REQUESTS):
             response = await super().run_get_response(request)
         if request.resolver_match:
-            request.resolver_match.tried = None  # every route that was looked at before this one
+            # Private, read in Django 5.2.19 and 6.1.3: the list of all routes that were tried before the matching
+            # one. Only the debug page reads it, and an open stream would hold it.
+            request.resolver_match.tried = None
         return response
 
     async def send_response(self, response: Any, send: Any) -> None:
-        """An open stream does not keep the headers that were sent: they are a tenth of what it would hold."""
+        """Drop the headers of a stream once they are sent: they are a tenth of the memory an open stream takes."""
 
-        async def sending(event: Mapping[str, Any]) -> None:
+        async def send_and_drop_headers(event: Mapping[str, Any]) -> None:
             if event["type"] == "http.response.start":
                 await send({**event, "headers": event["headers"].copy()})
                 event["headers"].clear()
@@ -88,4 +93,9 @@ class LeanHandler(ASGIHandler):
             else:
                 await send(event)
 
-        await super().send_response(response, sending if response.streaming else send)
+        await super().send_response(response, send_and_drop_headers if response.streaming else send)
+
+
+def _note_task() -> None:
+    if task := asyncio.current_task():
+        _request_tasks.get().add(task)
