@@ -97,7 +97,9 @@ def test_a_body_that_never_ends_is_not_waited_for() -> None:
         while (await receive()).get("more_body"):
             pass
 
-    config = uvicorn.Config(RequestBodyLimit(reads_all, timeout=0.3), port=free_port(), log_level="error", lifespan="off")
+    config = uvicorn.Config(
+        RequestBodyLimit(reads_all, timeout=0.3), port=free_port(), log_level="error", lifespan="off"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
