@@ -154,6 +154,7 @@ class _Thread(threading.Thread):
         while (call := self.calls.get()) is not None:
             call.request.pool.run_calls(self, call)
             del call  # it leads to the pool, which ends its threads when nothing else refers to it
+        connections.close_all()
 
 
 class DatabaseThreads:
