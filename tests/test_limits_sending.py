@@ -20,15 +20,13 @@ import pytest
 from django.core.cache import caches
 from django.db import OperationalError
 
-from chat import errors
+from chat import answers, errors
 from chat import providers as upstream
-from chat.answers import runner, start
-from chat.answers.run import Job, Run
-from chat.eventlog.memory import MemoryEventLog
+from chat.answers import current_runner, runner
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
 from chat.models import Conversation, Message, User
-from chat.providers import CompletionRequest
+from chat.models.conversation import MessageQuerySet
 from tests.fakes import FakeUpstream, Gate, Script, error, gated, text, tokens
 from tests.services import RedisServer
 from tests.site import Person, Site, ids_in
@@ -65,30 +63,30 @@ def alice(transactional_db: None) -> User:
 def test_the_loser_of_a_race_with_another_text_leaves_the_winner_its_lease(
     alice: User, fake_upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, key, reserve = Gate(), str(uuid.uuid4()), start._reserve
+    gate, key, reserve = Gate(), str(uuid.uuid4()), limiter.reserve
     fake_upstream.enqueue(gated(gate))
 
     async def race() -> tuple[list[str], int]:
         written = asyncio.Event()
 
-        async def first_to_reserve_is_last_to_write(plan: Any) -> limiter.Grant:
-            grant = await reserve(plan)
+        async def first_to_reserve_is_last_to_write(*args: Any, **options: Any) -> limiter.Grant:
+            grant = await reserve(*args, **options)
             if not grant.already:
                 await written.wait()
             return grant
 
-        monkeypatch.setattr(start, "_reserve", first_to_reserve_is_last_to_write)
-        loser = asyncio.ensure_future(start.send(alice, "one", client_key=key))
+        monkeypatch.setattr(limiter, "reserve", first_to_reserve_is_last_to_write)
+        loser = asyncio.ensure_future(answers.send(alice, "one", client_key=key))
         while not await limiter.leases(subject_of(alice)):
             await asyncio.sleep(0.01)
-        sent = await start.send(alice, "two", client_key=key)
+        sent = await answers.send(alice, "two", client_key=key)
         written.set()
         with pytest.raises(errors.KeyReused):
             await loser
         live = [lease.lease_id for lease in await limiter.leases(subject_of(alice))]
         gate.open()
-        await runner.current().wait(sent.answer.pk)
-        await runner.current().drain()
+        await current_runner().wait(sent.answer.pk)
+        await current_runner().drain()
         await upstream.close()
         return live, len(await limiter.leases(subject_of(alice)))
 
@@ -102,54 +100,45 @@ def test_a_conversation_that_is_erased_before_it_goes_on_is_not_found(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conversation = Conversation.objects.create(user=alice)
-    reserve = start._reserve
+    reserve = limiter.reserve
 
-    async def erased_meanwhile(plan: Any) -> limiter.Grant:
+    async def erased_meanwhile(*args: Any, **options: Any) -> limiter.Grant:
         await conversation.adelete()
-        return await reserve(plan)
+        return await reserve(*args, **options)
 
-    monkeypatch.setattr(start, "_reserve", erased_meanwhile)
+    monkeypatch.setattr(limiter, "reserve", erased_meanwhile)
 
     async def go_on() -> int:
         with pytest.raises(errors.NotFound):
-            await start.send(alice, "two", client_key=str(uuid.uuid4()), conversation_id=conversation.pk)
-        await runner.current().drain()
+            await answers.send(alice, "two", client_key=str(uuid.uuid4()), conversation_id=conversation.pk)
+        await current_runner().drain()
         return len(await limiter.leases(subject_of(alice)))
 
     assert asyncio.run(go_on()) == 0
     assert not Message.objects.exists()
 
 
-def test_leases_are_renewed_while_the_database_is_away(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reservations_are_renewed_while_the_database_is_away(
+    alice: User, fake_upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def away(*_arguments: Any) -> None:
         raise OperationalError("away")
 
-    monkeypatch.setattr(runner, "RENEW_SECONDS", 0.02)
-    monkeypatch.setattr(runner, "_save_texts", away)
-    subject, rules = subject_of(alice), rules_for(alice)
-    job = Job(
-        message_id=uuid.uuid4(),
-        conversation_id=uuid.uuid4(),
-        user_id=alice.pk,
-        subject=subject,
-        rules=rules,
-        request=CompletionRequest(model="m", turns=(), max_output_tokens=1, safety_identifier=""),
-        prompt_tokens=70,
-        reserved_tokens=500,
-        reserved_cost=0,
-        price=None,
-    )
+    monkeypatch.setattr(runner, "RENEW_INTERVAL", 0.02)
+    monkeypatch.setattr(MessageQuerySet, "save_texts", away)
+    gate = Gate()
+    fake_upstream.enqueue(gated(gate))
 
-    async def beat() -> None:
-        await limiter.reserve(subject, rules, lease_id=str(job.message_id), tokens=500)
-        mine = runner.Runner(MemoryEventLog())
-        mine._runs[job.message_id] = Run(job=job, parts=["four"])
-        mine.wake()
-        while [lease.tokens_so_far for lease in await limiter.leases(subject)] != [71]:
+    async def renewed() -> None:
+        sent = await answers.send(alice, "hello", client_key=str(uuid.uuid4()))
+        while not any(lease.tokens_so_far for lease in await limiter.leases(subject_of(alice))):
             await asyncio.sleep(0.01)
-        await mine.drain(0)
+        gate.open()
+        await current_runner().wait(sent.answer.pk)
+        await current_runner().drain()
+        await upstream.close()
 
-    asyncio.run(asyncio.wait_for(beat(), 20))
+    asyncio.run(asyncio.wait_for(renewed(), 20))
 
 
 def test_what_is_left_caps_the_answer_and_the_page_says_so(site: Site, upstream: FakeUpstream) -> None:

@@ -147,11 +147,11 @@ def _kinds(base: type[errors.ChatError] = errors.ChatError) -> list[type[errors.
 
 
 def _sentences() -> dict[str, str]:
-    return {kind.code: str(kind.sentence) for kind in _kinds()}
+    return {kind.code: str(kind.default_message) for kind in _kinds()}
 
 
 def _needs_admin(code: str) -> bool:
-    return any(kind.code == code and getattr(kind, "tell_admin", False) for kind in _kinds(errors.ProviderError))
+    return any(kind.code == code and getattr(kind, "notify_admin", False) for kind in _kinds(errors.ProviderError))
 
 
 def services() -> list[Service]:
