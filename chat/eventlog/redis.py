@@ -78,4 +78,6 @@ def _connect(url: str, sentinels: Sequence[tuple[str, int]]) -> Redis:
         return Redis.from_url(url, **options)
     known = parse_url(url)
     name = known.pop("host")
-    return Sentinel(sentinels, sentinel_kwargs=timeouts).master_for(name, **known, **options)
+    sentinel: Any = Sentinel
+    client: Redis = sentinel(sentinels, sentinel_kwargs=timeouts).master_for(name, **known, **options)
+    return client

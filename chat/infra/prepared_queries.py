@@ -145,4 +145,4 @@ class PreparedInsert(Generic[M]):
         query = InsertQuery(self._model, on_conflict=self._on_conflict)
         query.insert_values(self._fields, [self._model()])
         [(sql, _params)] = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
-        return sql
+        return str(sql)

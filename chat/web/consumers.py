@@ -62,7 +62,7 @@ class OpenPages(UserConnections["PageConsumer"]):
         super().__init__(MAX_PAGES_PER_USER)
 
 
-class PageConsumer(AsyncWebsocketConsumer):
+class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
     """For logged-in users on this site's own pages. The page sends nothing."""
 
     user: User | None = None

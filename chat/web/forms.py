@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm
@@ -18,6 +18,12 @@ from chat.models import ChatModel, Conversation, User
 from chat.text import clean_text
 
 MAX_SYSTEM_PROMPT = 8000
+
+if TYPE_CHECKING:  # Django's forms are generic for the type checker only
+    _UserCreationForm = BaseUserCreationForm[User]
+    _ModelForm = forms.ModelForm[Any]
+else:
+    _UserCreationForm, _ModelForm = BaseUserCreationForm, forms.ModelForm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,7 @@ def read_prompt(request: HttpRequest) -> PromptForm:
     )
 
 
-class SignupForm(BaseUserCreationForm):
+class SignupForm(_UserCreationForm):
     class Meta:
         model = User
         fields = ("username",)
@@ -66,10 +72,11 @@ class TitleForm(forms.Form):
     title = forms.CharField(label=_("Title"), max_length=10_000, strip=True)
 
     def clean_title(self) -> str:
-        return self.cleaned_data["title"][:200]
+        title: str = self.cleaned_data["title"]
+        return title[:200]
 
 
-class ModelChoiceForm(forms.ModelForm):
+class ModelChoiceForm(_ModelForm):
     """A form with a field for one of the models that its user may use, and one for instructions."""
 
     model_field = ""
