@@ -38,9 +38,9 @@ def rows(*arguments):
 
 def send(user, lease, tokens=900, end=True):
     subject = plans.subject_of(user)
-    limiter.reserve_sync(subject, plans.rules_for(user), lease_id=lease, tokens=tokens)
+    limiter.current().reserve_sync(subject, plans.rules_for(user), reservation_id=lease, tokens=tokens)
     if end:
-        limiter.settle_sync(subject, lease_id=lease, tokens=tokens, cost=0)
+        limiter.current().settle_sync(subject, reservation_id=lease, tokens=tokens, cost=0)
 
 
 def be_refused(user):

@@ -153,13 +153,12 @@ async def _save(outcome: Outcome, *, seen: bool) -> bool:
 
 async def _settle(job: Job, outcome: Outcome, refund: bool) -> None:
     try:
-        await limiter.settle(
+        await limiter.current().settle(
             job.subject,
-            job.rules,
-            lease_id=str(job.message_id),
+            reservation_id=str(job.message_id),
             tokens=outcome.prompt_tokens + outcome.completion_tokens,
             cost=outcome.cost or 0,
             refund_request=refund,
         )
     except errors.LimiterUnavailable:
-        logger.warning("lease %s left to expire: the limiter is down", job.message_id)
+        logger.warning("reservation %s is left to expire: the limiter is down", job.message_id)

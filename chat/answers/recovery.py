@@ -162,7 +162,7 @@ def recover(messages: MessageQuerySet, roll: Roll, lost: Collection[uuid.UUID] =
 def settle_for_the_dead(roll: Roll) -> None:
     """Settles what dead processes booked last: one may have died between its ledger row and this.
 
-    Where a lease was settled, nothing happens.
+    Where a reservation was settled, nothing happens.
     """
     for process in ServerProcess.objects.exclude(pk__in=roll.settled):
         if not roll.is_dead(process):
@@ -175,9 +175,9 @@ def settle_for_the_dead(roll: Roll) -> None:
 
 def _settle_record(record: UsageRecord) -> None:
     with contextlib.suppress(errors.LimiterUnavailable):
-        limiter.settle_sync(
+        limiter.current().settle_sync(
             f"user:{record.user_id}",
-            lease_id=str(record.message_id),
+            reservation_id=str(record.message_id),
             tokens=record.prompt_tokens + record.completion_tokens,
             cost=record.cost or 0,
             refund_request=record.status == Status.FAILED and record.first_token_ms is None,
@@ -186,12 +186,12 @@ def _settle_record(record: UsageRecord) -> None:
 
 def settle(outcome: Outcome) -> None:
     try:
-        limiter.settle_sync(
+        limiter.current().settle_sync(
             f"user:{outcome.user_id}",
-            lease_id=str(outcome.message_id),
+            reservation_id=str(outcome.message_id),
             tokens=outcome.prompt_tokens + outcome.completion_tokens,
             cost=outcome.cost or 0,
             refund_request=not outcome.completion_tokens,
         )
     except errors.LimiterUnavailable:
-        logger.warning("lease %s left to expire: the limiter is down", outcome.message_id)
+        logger.warning("reservation %s is left to expire: the limiter is down", outcome.message_id)

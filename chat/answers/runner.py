@@ -171,15 +171,15 @@ class Runner:
             await self._recover()
 
     async def _renew_for_ever(self) -> None:
-        """Beside the ticker, for a database that is slow or away must not let leases run out."""
+        """Beside the ticker, for a database that is slow or away must not let reservations expire."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             try:
-                await limiter.renew_many([_renewal(run) for run in self._runs.values()])
+                await limiter.current().renew([_renewal(run) for run in self._runs.values()])
             except errors.LimiterUnavailable:
-                logger.warning("lease renewal put off: the limiter is down")
+                logger.warning("reservations are not renewed: the limiter is down")
             except Exception:
-                logger.exception("lease renewal broke; the next one tries again")
+                logger.exception("renewing reservations failed; the next renewal tries again")
 
     async def _checkpoint(self) -> None:
         if not self._runs:
@@ -235,7 +235,9 @@ def abandon_all() -> None:
 def _renewal(run: Run) -> limiter.Renewal:
     job, tokens = run.job, run.tokens_so_far()
     cost = job.price.cost(job.prompt_tokens, tokens - job.prompt_tokens) if job.price else 0
-    return limiter.Renewal(subject=job.subject, rules=job.rules, lease_id=str(job.message_id), tokens=tokens, cost=cost)
+    return limiter.Renewal(
+        subject=job.subject, rules=job.rules, reservation_id=str(job.message_id), tokens=tokens, cost=cost
+    )
 
 
 def _save_texts(

@@ -161,9 +161,9 @@ async def _start(find: Callable[[], Ask]) -> Sent:
         try:
             sent = await run_in_db_thread(store.write, prepared, grant, process_id)
         except errors.KeyReused:
-            raise  # another send wrote that answer meanwhile, and the lease is its
+            raise  # another send wrote that answer meanwhile, and the reservation is its
         except BaseException:
-            if not grant.already:
+            if grant.is_new:
                 await _release(prepared)
             raise
     except DatabaseError as error:
@@ -179,10 +179,10 @@ async def _start(find: Callable[[], Ask]) -> Sent:
 async def _reserve(prepared: Prepared) -> Grant:
     tokens, cost = prepared.hold()
     try:
-        grant = await limiter.reserve(
+        grant = await limiter.current().reserve(
             prepared.subject,
             prepared.rules,
-            lease_id=str(prepared.answer_id),
+            reservation_id=str(prepared.answer_id),
             tokens=tokens,
             cost=cost,
             min_tokens=prepared.prompt.tokens + MINIMUM_OUTPUT,
@@ -199,8 +199,8 @@ async def _reserve(prepared: Prepared) -> Grant:
 
 async def _release(prepared: Prepared) -> None:
     with suppress(errors.LimiterUnavailable):  # then it runs out by itself
-        await limiter.settle(
-            prepared.subject, prepared.rules, lease_id=str(prepared.answer_id), tokens=0, cost=0, refund_request=True
+        await limiter.current().settle(
+            prepared.subject, reservation_id=str(prepared.answer_id), tokens=0, cost=0, refund_request=True
         )
 
 

@@ -182,7 +182,7 @@ async def _answered(sent: start.Sent, body: bodies.ChatBody, options: Options) -
     else:
         held = await _until_a_word(source) if body.protocol in STATUS_TELLS else []
         response = streaming(told(held, source, encoder), encoder.content_type, encoder.headers)
-    for name, value in limiter.headers(sent.grant.remaining if sent.grant else ()).items():
+    for name, value in limiter.headers(sent.grant.states if sent.grant else ()).items():
         response.headers[name] = value
     return response
 

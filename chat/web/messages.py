@@ -117,7 +117,7 @@ async def _answered(
         response.headers["HX-Push-Url"] = address
     response.headers["HX-Trigger"] = "message-sent"
     if sent.grant:
-        for name, value in limiter.headers(sent.grant.remaining).items():
+        for name, value in limiter.headers(sent.grant.states).items():
             response.headers[name] = value
     return response
 
@@ -131,7 +131,7 @@ def _fragments(request: AuthenticatedHttpRequest, sent: start.Sent, replaced: uu
     newest = [message for message in (sent.question, sent.answer) if message]
     for message in newest[:1] if sent.is_new else newest:  # below a new question there is one answer
         message.set_siblings()
-    allowances = status.present(sent.grant.remaining) if sent.grant else None
+    allowances = status.present(sent.grant.states) if sent.grant else None
     context = pages.chat_context(request, sent.conversation, part=Part(messages=newest), allowances=allowances)
     is_unknown = sent.begins or not sent.is_new
     context |= {"replaced": replaced, "is_unknown": is_unknown}
