@@ -86,7 +86,7 @@ def _evaluate_bucket(state: State, now: int, rule: Rule, need: int) -> Evaluatio
 def _evaluate_window(
     state: State, reservations: Mapping[str, Reservation], now: int, rule: Rule, need: int
 ) -> Evaluation:
-    """The slot in which the window starts counts whole; so the limit holds in any window."""
+    """The slot in which the window starts counts whole, so that no window has more than the limit."""
     slot_ms, current = rule.slot_ms, now // rule.slot_ms
     slots: dict[int, int] = {}
     if text := state.get(rule.field):

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import random
 import zoneinfo
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -24,54 +23,28 @@ from chat.infra.process import process
 from chat.infra.tasks import create_background_task
 from chat.limits import ledger
 from chat.limits.local_fallback import LocalFallback
-from chat.limits.messages import Violation, headers, refusal
+from chat.limits.messages import Violation, headers, limit_exceeded
 from chat.limits.periods import Periods
 from chat.limits.refusal_log import refusals
 from chat.limits.rules import live_reservations
 from chat.limits.stores import StoreDown, open_store
-from chat.limits.values import Decision, Renewal, ReservationRequest, Rule, RuleState, Settlement, State, wait_seconds
+from chat.limits.values import (
+    Decision,
+    Grant,
+    PastRefusal,
+    Renewal,
+    ReservationRequest,
+    Rule,
+    RuleState,
+    RunningReservation,
+    Settlement,
+    State,
+    wait_seconds,
+)
 
 __all__ = ["Grant", "Limiter", "PastRefusal", "Renewal", "RunningReservation", "Violation", "current", "headers"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grant:
-    """`tokens` and `cost` (micro-dollars) are what is reserved, perhaps less than was requested.
-
-    `is_new` is False where the reservation existed before the call: then its owner settles it. `states` says how
-    much of each rule is used now. `degraded`: decided without the shared store.
-    """
-
-    reservation_id: str
-    tokens: int
-    cost: int
-    is_new: bool = True
-    states: tuple[RuleState, ...] = ()
-    degraded: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunningReservation:
-    """A live reservation; `…_so_far` is what its answer last reported to have used."""
-
-    reservation_id: str
-    started: dt.datetime
-    tokens: int
-    cost: int
-    tokens_so_far: int
-    cost_so_far: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class PastRefusal:
-    """Equal refusals within a minute of each other are one; `waits` are seconds by rule name, None for never."""
-
-    first: dt.datetime
-    last: dt.datetime
-    times: int
-    waits: Mapping[str, int | None]
 
 
 def current() -> Limiter:
@@ -289,14 +262,14 @@ class Limiter:
 
 
 def _when_down(subject: str) -> str:
-    """How to decide without the shared store. Only users may pass unlimited: nobody who tries to log in does."""
+    """How to decide without the shared store. `open` is for users only: login attempts stay limited."""
     mode: str = settings.LIMITER_WHEN_DOWN
     return "local" if mode == "open" and ledger.user_of(subject) is None else mode
 
 
 def _grant(subject: str, request: ReservationRequest, decision: Decision, *, degraded: bool = False) -> Grant:
     if not decision.allowed:
-        raise _limit_exceeded(subject, decision)
+        raise limit_exceeded(subject, decision.violated)
     return Grant(
         reservation_id=request.reservation_id,
         tokens=decision.tokens,
@@ -305,19 +278,6 @@ def _grant(subject: str, request: ReservationRequest, decision: Decision, *, deg
         states=decision.states,
         degraded=degraded,
     )
-
-
-def _limit_exceeded(subject: str, decision: Decision) -> errors.LimitExceeded:
-    violations = [
-        Violation(rule=each.rule, wait=wait_seconds(each.wait_ms), limit=each.rule.limit, used=each.used)
-        for each in decision.violated
-    ]
-    waits = [each.wait for each in violations]
-    retry_after = None if None in waits else max(wait for wait in waits if wait is not None)
-    if retry_after is not None and any(each.rule.period and each.wait == retry_after for each in violations):
-        retry_after += random.randrange(4)  # noqa: S311  spreads the retries of all who wait for the same midnight
-    message = refusal(subject, violations, retry_after)
-    return errors.LimitExceeded(message, retry_after=retry_after, violations=violations)
 
 
 def _datetime(milliseconds: int) -> dt.datetime:

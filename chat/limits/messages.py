@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from chat.errors import ChatError, LimitExceeded
-from chat.limits.values import Rule, RuleState
+from chat.limits.values import Rule, RuleState, wait_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,21 @@ class Violation:
         return self.rule.name
 
 
-def refusal(subject: str, violations: Sequence[Violation], retry_after: int | None) -> str:
+def limit_exceeded(subject: str, refused: Sequence[RuleState]) -> LimitExceeded:
+    """The error for a request that these rules refused."""
+    violations = [
+        Violation(rule=each.rule, wait=wait_seconds(each.wait_ms), limit=each.rule.limit, used=each.used)
+        for each in refused
+    ]
+    waits = [each.wait for each in violations]
+    retry_after = None if None in waits else max(wait for wait in waits if wait is not None)
+    if retry_after is not None and any(each.rule.period and each.wait == retry_after for each in violations):
+        retry_after += random.randrange(4)  # noqa: S311  spreads the retries of all who wait for the same midnight
+    message = _refusal(subject, violations, retry_after)
+    return LimitExceeded(message, retry_after=retry_after, violations=violations)
+
+
+def _refusal(subject: str, violations: Sequence[Violation], retry_after: int | None) -> str:
     """The sentence of a refusal: the limit with the longest wait, and that wait. `retry_after` is in seconds."""
     worst = max(violations, key=lambda each: float("inf") if each.wait is None else each.wait)
     if worst.wait is None or retry_after is None:
@@ -74,12 +89,12 @@ def amount(rule: Rule, value: int) -> str:
     return dollars(value) if rule.unit == "cost" else f"{value:,}"
 
 
-def dollars(micro: int) -> str:
-    """Micro-dollars in dollars and cents; less than a cent has as many decimals as it needs."""
-    value = micro / 1_000_000
-    if value >= 0.01 or not micro:
+def dollars(micro_dollars: int) -> str:
+    """Two decimals; below $1 four where they add something, below $0.0001 six. Only 0 is shown as $0.00."""
+    value = micro_dollars / 1_000_000
+    if not micro_dollars or value >= 1:
         return f"${value:,.2f}"
-    return f"${value:.4f}" if micro >= 100 else f"${value:.6f}"
+    return f"${value:.6f}" if micro_dollars < 100 else f"${value:.4f}".removesuffix("00")
 
 
 def _period(rule: Rule) -> str:

@@ -6,8 +6,9 @@ integer below 2**53, which is what Lua can represent exactly.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -197,3 +198,41 @@ class Decision:
     @property
     def violated(self) -> tuple[RuleState, ...]:
         return tuple(state for state in self.states if state.wait_ms != 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """`tokens` and `cost` (micro-dollars) are what is reserved, perhaps less than was requested.
+
+    `is_new` is False where the reservation existed before the call: then its owner settles it. `states` says how
+    much of each rule is used now. `degraded`: decided without the shared store.
+    """
+
+    reservation_id: str
+    tokens: int
+    cost: int
+    is_new: bool = True
+    states: tuple[RuleState, ...] = ()
+    degraded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningReservation:
+    """A live reservation; `…_so_far` is what its answer last reported to have used."""
+
+    reservation_id: str
+    started: dt.datetime
+    tokens: int
+    cost: int
+    tokens_so_far: int
+    cost_so_far: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastRefusal:
+    """Equal refusals within a minute of each other are one; `waits` are seconds by rule name, None for never."""
+
+    first: dt.datetime
+    last: dt.datetime
+    times: int
+    waits: Mapping[str, int | None]

@@ -39,7 +39,7 @@ SCRIPT = Path(__file__).parent.with_name("limits.lua").read_text(encoding="utf-8
 
 
 class RedisStore(Store):
-    """Time is the server's. While Redis does not answer, a circuit breaker spares most calls the wait."""
+    """Uses the time of the Redis server. While it does not answer, most calls fail at once instead of waiting."""
 
     is_shared = True
 
