@@ -12,7 +12,9 @@ import pytest
 from django.apps import apps
 from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.signals import setting_changed
 
+from chat.infra.process import process
 from tests.fakes import (
     FakeUpstream,
     fake_upstream,  # noqa: F401
@@ -46,6 +48,19 @@ def nothing_cached() -> None:
     for cache in caches.all():
         if isinstance(cache, LocMemCache):
             cache.clear()
+
+
+def _forget_parts(*, setting: str, **_kwargs: object) -> None:
+    if setting in ("CACHES", "TIME_ZONE"):
+        process.forget()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def parts_follow_settings() -> Iterator[None]:
+    """What the process keeps in memory is created again when a test changes the settings it was created from."""
+    setting_changed.connect(_forget_parts)
+    yield
+    setting_changed.disconnect(_forget_parts)
 
 
 @pytest.fixture

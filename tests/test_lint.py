@@ -43,7 +43,9 @@ def is_wait(node: ast.AST) -> bool:
 
 @pytest.mark.parametrize("path", [path for path in TESTS if path.name.startswith("test_")], ids=name_of)
 def test_no_test_sleeps_to_wait(path: Path) -> None:
-    assert [f"{test.name}:{node.lineno}" for test in functions_of(path) for node in ast.walk(test) if is_wait(node)] == []
+    assert [
+        f"{test.name}:{node.lineno}" for test in functions_of(path) for node in ast.walk(test) if is_wait(node)
+    ] == []
 
 
 @pytest.mark.parametrize("path", TESTS, ids=name_of)

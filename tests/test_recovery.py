@@ -17,7 +17,7 @@ from chat.answers import recovery
 from chat.answers.liveness import Liveness, machine
 from chat.answers.recovery import outcome_of
 from chat.limits import limiter, plans
-from chat.limits.reservations import LEASE_MS
+from chat.limits.reservations import RESERVATION_MS
 from chat.models import Conversation, Message, ServerProcess, UsageRecord, User
 
 pytestmark = pytest.mark.django_db
@@ -67,24 +67,24 @@ def test_a_process_of_this_machine_is_dead_when_its_number_is_free_or_ours() -> 
     assert not Liveness().is_dead(process("another container", gone_pid()))
 
 
-@pytest.mark.parametrize("expired", [False, True], ids=["lease live", "lease expired"])
+@pytest.mark.parametrize("expired", [False, True], ids=["reservation live", "reservation expired"])
 def test_a_death_between_the_books_and_the_limiter_is_made_good_from_the_books(
     running: Message, monkeypatch: pytest.MonkeyPatch, expired: bool
 ) -> None:
     user = running.conversation.user
     subject, rules = f"user:{user.pk}", tuple(plans.rules_for(user))
-    limiter.reserve_sync(subject, rules, lease_id=str(running.pk), tokens=1_000)
+    limiter.current().reserve_sync(subject, rules, reservation_id=str(running.pk), tokens=1_000)
     running.owner = process(machine(), gone_pid())
     running.save()
     outcome = replace(outcome_of(running, None), status="complete", prompt_tokens=300, completion_tokens=77)
     assert Message.objects.finish(outcome)
     if expired:
-        later = time.time() + LEASE_MS / 1000 + 1
+        later = time.time() + RESERVATION_MS / 1000 + 1
         monkeypatch.setattr(time, "time", lambda: later)
     recovery.settle_dead_processes(Liveness())
-    states = {state.rule.name: state for state in limiter.peek_sync(subject, rules)}
-    assert (states["tokens_per_day"].used, states["tokens_per_day"].held) == (377, 0)
-    assert limiter.leases_sync(subject) == []
+    states = {state.rule.name: state for state in limiter.current().peek_sync(subject, rules)}
+    assert (states["tokens_per_day"].used, states["tokens_per_day"].reserved) == (377, 0)
+    assert limiter.current().reservations_sync(subject) == []
 
 
 def test_an_answer_is_closed_once_with_its_text_and_one_line_in_the_books(running: Message) -> None:

@@ -85,9 +85,9 @@ def settle_dead_processes(liveness: Liveness) -> None:
 
 def _settle_record(record: UsageRecord) -> None:
     with contextlib.suppress(errors.LimiterUnavailable):
-        limiter.settle_sync(
+        limiter.current().settle_sync(
             f"user:{record.user_id}",
-            lease_id=str(record.message_id),
+            reservation_id=str(record.message_id),
             tokens=record.prompt_tokens + record.completion_tokens,
             cost=record.cost or 0,
             refund_request=record.status == Status.FAILED and record.first_token_ms is None,
@@ -97,9 +97,9 @@ def _settle_record(record: UsageRecord) -> None:
 def settle(outcome: Outcome) -> None:
     """Settle the reservation of an ended answer, without an event loop."""
     try:
-        limiter.settle_sync(
+        limiter.current().settle_sync(
             f"user:{outcome.user_id}",
-            lease_id=str(outcome.message_id),
+            reservation_id=str(outcome.message_id),
             tokens=outcome.prompt_tokens + outcome.completion_tokens,
             cost=outcome.cost or 0,
             refund_request=not outcome.completion_tokens,

@@ -122,9 +122,9 @@ async def _save(outcome: Outcome, *, seen: bool) -> bool:
 
 async def _settle(generation: Generation, outcome: Outcome, *, refund_request: bool) -> None:
     try:
-        await limiter.settle(
+        await limiter.current().settle(
             generation.subject,
-            lease_id=str(generation.message_id),
+            reservation_id=str(generation.message_id),
             tokens=outcome.prompt_tokens + outcome.completion_tokens,
             cost=outcome.cost or 0,
             refund_request=refund_request,

@@ -188,7 +188,7 @@ class Runner:
         while True:
             await asyncio.sleep(RENEW_INTERVAL)
             try:
-                await limiter.renew_many([_renewal(generation) for generation in self._generations.values()])
+                await limiter.current().renew([_renewal(generation) for generation in self._generations.values()])
             except errors.LimiterUnavailable:
                 logger.warning("renewing reservations is repeated later: the limiter is unavailable")
             except Exception:
@@ -248,7 +248,7 @@ def _renewal(generation: Generation) -> limiter.Renewal:
     return limiter.Renewal(
         subject=generation.subject,
         rules=generation.rules,
-        lease_id=str(generation.message_id),
+        reservation_id=str(generation.message_id),
         tokens=tokens,
         cost=cost,
     )

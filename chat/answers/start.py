@@ -236,7 +236,7 @@ async def _start(find: Callable[[], AnswerRequest]) -> AnswerRequest:
         except errors.KeyReused:
             raise  # a concurrent send wrote that answer, and the reservation is its
         except BaseException:
-            if not grant.already:
+            if grant.is_new:
                 await _release(request)
             raise
     except DatabaseError as error:
@@ -250,10 +250,10 @@ async def _start(find: Callable[[], AnswerRequest]) -> AnswerRequest:
 
 async def _reserve(request: AnswerRequest) -> Grant:
     try:
-        grant = await limiter.reserve(
+        grant = await limiter.current().reserve(
             subject_of(request.user),
             request.rules,
-            lease_id=str(request.answer_id),
+            reservation_id=str(request.answer_id),
             tokens=request.tokens,
             cost=request.cost,
             min_tokens=request.prompt.tokens + MINIMUM_OUTPUT,
@@ -271,6 +271,6 @@ async def _reserve(request: AnswerRequest) -> Grant:
 async def _release(request: AnswerRequest) -> None:
     """Give the reservation back. Where the limiter does not answer, it expires by itself."""
     with suppress(errors.LimiterUnavailable):
-        await limiter.settle(
-            subject_of(request.user), lease_id=str(request.answer_id), tokens=0, cost=0, refund_request=True
+        await limiter.current().settle(
+            subject_of(request.user), reservation_id=str(request.answer_id), tokens=0, cost=0, refund_request=True
         )

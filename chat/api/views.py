@@ -192,7 +192,7 @@ async def _answer_response(started: AnswerRequest, body: ChatBody) -> HttpRespon
         response = encoded_response(events, encoder, first=first)
     else:
         response = encoded_response(events, encoder)
-    for name, value in limiter.headers(started.grant.remaining if started.grant else ()).items():
+    for name, value in limiter.headers(started.grant.states if started.grant else ()).items():
         response.headers[name] = value
     return response
 

@@ -119,7 +119,7 @@ async def _sent_response(
         response.headers["HX-Push-Url"] = address
     response.headers["HX-Trigger"] = "message-sent"
     if sent.grant:
-        for name, value in limiter.headers(sent.grant.remaining).items():
+        for name, value in limiter.headers(sent.grant.states).items():
             response.headers[name] = value
     return response
 
@@ -135,7 +135,7 @@ def _render_sent(request: AuthenticatedHttpRequest, sent: AnswerRequest, replace
     newest = [message for message in (sent.question_message, sent.answer) if message]
     for message in newest[:1] if sent.is_new else newest:  # below a new question there is one answer
         message.set_siblings()
-    limits = present(sent.grant.remaining) if sent.grant else None
+    limits = present(sent.grant.states) if sent.grant else None
     context = chat_context(request.user, conversation, part=Part(messages=newest), limits=limits)
     is_unknown = sent.is_new_conversation or not sent.is_new
     context |= {"replaced": replaced, "is_unknown": is_unknown}
