@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from chat import errors
 from chat.api.views import error_response
-from chat.web.http import is_htmx
+from chat.web.decorators import is_htmx
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -13,9 +13,8 @@ from django.views.decorators.http import require_POST
 
 from chat.accounts.http import AuthenticatedHttpRequest
 from chat.models import ChatModel, Conversation, Message
-from chat.web.decorators import get_conversation_or_404, login_required
+from chat.web.decorators import get_conversation_or_404, is_htmx, login_required
 from chat.web.forms import TitleForm
-from chat.web.http import is_htmx
 from chat.web.sidebar import sidebar_context
 
 

@@ -14,9 +14,8 @@ from django.views.decorators.http import require_GET
 
 from chat.accounts.http import AuthenticatedHttpRequest
 from chat.models import Conversation
-from chat.web.decorators import get_conversation_or_404, login_required
+from chat.web.decorators import get_conversation_or_404, is_htmx, login_required
 from chat.web.forms import read_id
-from chat.web.http import is_htmx
 from chat.web.pages import part_context
 from chat.web.sidebar import ListPosition, sidebar_context
 

@@ -19,9 +19,8 @@ from chat.limits import limiter
 from chat.limits.status import present
 from chat.models import Conversation, Message, User
 from chat.models.conversation import Part
-from chat.web.decorators import show_errors, user_required
+from chat.web.decorators import is_htmx, show_errors, user_required
 from chat.web.forms import read_key, read_prompt
-from chat.web.http import is_htmx
 from chat.web.pages import chat_context
 from chat.web.sidebar import sidebar_context
 

@@ -20,8 +20,7 @@ from chat.markdown import plain
 from chat.models import Message, SearchEntry
 from chat.models.tree import Tree
 from chat.search import queries
-from chat.web.decorators import login_required
-from chat.web.http import is_htmx
+from chat.web.decorators import is_htmx, login_required
 
 PAGE_SIZE = 20
 MAX_PAGES = 50
