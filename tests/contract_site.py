@@ -16,7 +16,7 @@ import httpx2
 import msgpack  # type: ignore[import-untyped]
 from websockets.sync.client import connect
 
-from tests import contract
+from tests import contract, facts
 from tests.fakes import DONE, FakeUpstream, Gate, Script, Send, chunk, close_after, error, gated, text, usage_chunk
 from tests.site import Person, Site, ids_in, token_in
 from tests.waiting import wait_until
@@ -31,21 +31,15 @@ LIMITS = (
     " tokens_per_day=2_000_000, tokens_per_month=9_000_000, cost_per_day=5_000_000, cost_per_month=50_000_000,"
     " concurrent_answers=5)"
 )
-
-CALL_COMMANDS = """
-import io, json
-from django.core.management import call_command
-lines = (
-    "usage --by user", "limits show alice", "limits explain alice", "models list", "models sync", "apikey list", "prune"
+COMMANDS = (
+    "usage --by user",
+    "limits show alice",
+    "limits explain alice",
+    "models list",
+    "models sync",
+    "apikey list",
+    "prune",
 )
-printed = {}
-for line in lines:
-    for form in ("csv", "json"):
-        out = io.StringIO()
-        call_command(*line.split(), "--format", form, stdout=out, stderr=io.StringIO())
-        printed.setdefault(line, {})[form] = out.getvalue()
-print(json.dumps(printed))
-"""
 
 
 def block(name: str) -> str:
@@ -127,10 +121,11 @@ class Observed:
 
     def command_output(self) -> dict[str, Any]:
         """CSV columns and JSON keys of the commands that print rows."""
-        printed: dict[str, dict[str, str]] = json.loads(self.site.shell(CALL_COMMANDS))
+        values = facts.printed(self.site, *COMMANDS)
+        sheets = facts.printed(self.site, *COMMANDS, form="csv")
         return {
-            line: {"csv": contract.header_of(each["csv"]), "json": contract.keys_of(json.loads(each["json"]))}
-            for line, each in printed.items()
+            line: {"csv": contract.header_of(sheet), "json": contract.keys_of(value)}
+            for line, sheet, value in zip(COMMANDS, sheets, values, strict=True)
         }
 
     def exports(self) -> dict[str, Any]:
