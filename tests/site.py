@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "test-only-" + "k" * 40
@@ -57,7 +58,7 @@ class Site:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=check,
         )
 
@@ -88,15 +89,14 @@ class Site:
         return (self.folder / "server.log").read_text(errors="replace")
 
     def _wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + 40
-        while time.monotonic() < deadline:
+        def is_up() -> bool:
             if process.poll() is not None:
                 raise RuntimeError(f"the server ended at once:\n{self.log}")
             with contextlib.suppress(httpx2.TransportError):
-                if httpx2.get(f"{self.url}/healthz", verify=False).status_code == 200:
-                    return
-            time.sleep(0.05)
-        raise RuntimeError(f"the server did not come up:\n{self.log}")
+                return httpx2.get(f"{self.url}/healthz", verify=False).status_code == 200
+            return False
+
+        wait_until(is_up, 90, message=lambda: f"the server did not come up:\n{self.log}", interval=0.05)
 
     def signal(self, number: int, process: subprocess.Popen[bytes] | None = None) -> None:
         (process or self.processes[-1]).send_signal(number)

@@ -17,6 +17,8 @@ from tests.fakes import FakeUpstream
 from tests.services import RedisServer
 from tests.site import Site
 
+pytestmark = pytest.mark.timeout(300)
+
 RECORD = "limits:1:rl:user:1"
 DAY_MS = 86_400_000
 

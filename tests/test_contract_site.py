@@ -13,6 +13,8 @@ from tests.contract_site import Observed, safety_identifier
 from tests.fakes import FakeUpstream
 from tests.site import Site, token_in
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def seen(make_module_site: Callable[..., Site]) -> Iterator[Observed]:

@@ -24,6 +24,8 @@ from tests.services import postgres_answers, postgres_database
 from tests.site import Person, Site, ids_in
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(300)
+
 NAMES = sorted(path.name.removesuffix(".sql") for path in dumps.FOLDER.glob("*.sql"))
 
 
