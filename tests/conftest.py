@@ -99,6 +99,22 @@ def make_site(tmp_path: Path, migrated: Path, upstream: FakeUpstream) -> Iterato
         site.stop()
 
 
+@pytest.fixture(scope="module")
+def make_module_site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Callable[..., Site]]:
+    """Like `make_site`, for fixtures of a whole module; the caller names the provider."""
+    sites: list[Site] = []
+
+    def make(**env: str) -> Site:
+        folder = tmp_path_factory.mktemp("site")
+        shutil.copy(migrated, folder / "site.sqlite3")
+        sites.append(Site(folder, **env))
+        return sites[-1]
+
+    yield make
+    for site in sites:
+        site.stop()
+
+
 @pytest.fixture
 def site(make_site: Callable[..., Site]) -> Site:
     site = make_site()
