@@ -1,10 +1,9 @@
-"""Limiter: decisions per second, latency and round trips, beside one plain call of the `limits` library.
+"""Measure the limiter: decisions a second, latency and round trips, beside one call of the `limits` library.
 
     python -m benchmarks.limiter [--redis redis://127.0.0.1:6379/15] [--seconds 2]
 
-All candidates take turns call by call in the same run, so read the ratios; the
-yardstick is a single fixed-window hit, with no lease, no hold and no second rule.
-Keys are made for the run and deleted after it.
+The candidates are called alternately in the same run: the ratios are what counts. The reference is a single
+fixed-window hit, with no reservation and no second rule. Keys are created for the run and deleted after it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
 class Candidate:
     name: str
     call: Callable[[int], None]
-    trips: Callable[[], int] | None = None
     micros: list[float] = field(default_factory=list)
     round_trips: float = 0.0
 
@@ -42,7 +40,7 @@ class Candidate:
 
 
 def rules_of(count: int):
-    """1: the bucket; 4: with a strict window, a token quota and the running answers; 8: every column of a plan."""
+    """1: a bucket. 4: also a strict window, a quota and the concurrency limit. 8: one for each column of a plan."""
     from chat.limits import plans
 
     names = {
@@ -54,7 +52,7 @@ def rules_of(count: int):
 
 
 def reserve(store, rules) -> Callable[[int], None]:
-    """Only the decision: every lease is ended outside the clock, as its own candidate."""
+    """Only the decision: each reservation is settled by a candidate of its own."""
     from chat.limits.limiter import _edges
     from chat.limits.values import Request
 
@@ -75,12 +73,12 @@ def settle(store, subject: str) -> Callable[[int], None]:
     return call
 
 
-def plain_call(storage) -> Callable[[int], None]:
+def library_hit(storage) -> Callable[[int], None]:
     from limits import RateLimitItemPerMinute
     from limits.strategies import FixedWindowRateLimiter
 
-    limiter, item, who = FixedWindowRateLimiter(storage), RateLimitItemPerMinute(10**9), f"bench-{uuid.uuid4()}"
-    return lambda _number: limiter.hit(item, who) or None
+    limiter, item, key = FixedWindowRateLimiter(storage), RateLimitItemPerMinute(10**9), f"bench-{uuid.uuid4()}"
+    return lambda _number: limiter.hit(item, key) or None
 
 
 def in_process() -> list[Candidate]:
@@ -90,7 +88,7 @@ def in_process() -> list[Candidate]:
     from chat.limits.stores import LockStore
 
     store = LockStore(LocMemCache("bench", {"OPTIONS": {"MAX_ENTRIES": 100_000}}))
-    return [Candidate("limits, 1 limit", plain_call(MemoryStorage())), *ours(store)]
+    return [Candidate("limits, 1 limit", library_hit(MemoryStorage())), *limiter_candidates(store)]
 
 
 def on_redis(url: str) -> tuple[list[Candidate], Callable[[], None]]:
@@ -102,10 +100,10 @@ def on_redis(url: str) -> tuple[list[Candidate], Callable[[], None]]:
     location = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url, "KEY_PREFIX": f"bench-{uuid.uuid4()}"}
     with override_settings(CACHES={"default": location}):
         store = open_store()
-    plain = RedisStorage(url, key_prefix=location["KEY_PREFIX"])
+    storage = RedisStorage(url, key_prefix=location["KEY_PREFIX"])
     client = store._client
     candidates = [Candidate("bare PING", lambda _number: client.ping() and None)]
-    candidates += [Candidate("limits, 1 limit", plain_call(plain)), *ours(store)]
+    candidates += [Candidate("limits, 1 limit", library_hit(storage)), *limiter_candidates(store)]
 
     def clean() -> None:
         for key in client.scan_iter(f"*{location['KEY_PREFIX']}*"):
@@ -114,13 +112,14 @@ def on_redis(url: str) -> tuple[list[Candidate], Callable[[], None]]:
     return candidates, clean
 
 
-def ours(store) -> list[Candidate]:
+def limiter_candidates(store) -> list[Candidate]:
+    """Reserve and settle with 1, 4 and 8 rules."""
     found = []
     for count in (1, 4, 8):
         call = reserve(store, rules_of(count))
         found += [
             Candidate(f"reserve, {count} rule{'s' * (count > 1)}", call),
-            Candidate(f"  its settle, {count}", settle(store, call.subject)),
+            Candidate(f"  and settle, {count}", settle(store, call.subject)),
         ]
     return found
 
@@ -137,7 +136,7 @@ def measure(candidates: list[Candidate], seconds: float) -> None:
 
 
 def count_trips(candidates: list[Candidate], number: int = 10**9) -> None:
-    """Counts what is sent: each packed command that goes out on a connection is one round trip."""
+    """Count round trips: each packed command that is sent on a connection is one."""
     from redis.connection import AbstractConnection
 
     sent = 0
@@ -160,15 +159,15 @@ def count_trips(candidates: list[Candidate], number: int = 10**9) -> None:
 
 
 def table(title: str, candidates: list[Candidate]) -> None:
-    yardstick = next(each for each in candidates if each.name.startswith("limits"))
+    reference = next(each for each in candidates if each.name.startswith("limits"))
     single = next(each for each in candidates if each.name.startswith("reserve, 1"))
-    print(f"\n{title} ({len(yardstick.micros)} rounds)")
+    print(f"\n{title} ({len(reference.micros)} rounds)")
     print(f"{'':22}{'p50 µs':>9}{'p99 µs':>9}{'per s':>9}{'trips':>7}{'× limits':>10}{'× 1 rule':>10}")
     for each in candidates:
         trips = f"{each.round_trips:g}"
         print(
             f"{each.name:22}{each.p50:9.1f}{each.p99:9.1f}{each.per_second:9.0f}{trips:>7}"
-            f"{each.p50 / yardstick.p50:10.2f}{each.p50 / single.p50:10.2f}"
+            f"{each.p50 / reference.p50:10.2f}{each.p50 / single.p50:10.2f}"
         )
 
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.relay import comparison
 from benchmarks.relay.candidates import (
+    ROOT,
     SERVER_COMMANDS,
     Checkout,
     Server,
@@ -213,19 +216,27 @@ def arguments() -> argparse.Namespace:
     against = parser.add_argument_group("comparison with another version of the site")
     against.add_argument("--against", type=Path, metavar="PATH", help="root of another checkout; measures nothing else")
     against.add_argument("--against-python", default=sys.executable, metavar="PYTHON", help="runs the other checkout")
+    against.add_argument("--checkout", type=Path, default=ROOT, metavar="PATH", help="the new version (default: this)")
     against.add_argument("--quick", action="store_true", help="shorter streams and fewer runs, under 10 minutes")
     return parser.parse_args()
 
 
 def main() -> None:
     options = arguments()
+    # So that SIGTERM also stops the servers and prints what was measured.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
     with running_provider(str(cores[-1]), RATE) as port:
         if options.against:
             old = Checkout(root=options.against.resolve(), python=options.against_python)
+            new = Checkout(root=options.checkout.resolve())
             plan = comparison.QUICK if options.quick else comparison.FULL
-            comparison.run(old, f"http://127.0.0.1:{port}/v1", str(cores[0]), plan, options.runs, options.server)
+            plan = replace(plan, runs=options.runs or plan.runs)
+            provider = f"http://127.0.0.1:{port}/v1"
+            comparison.Comparison(
+                old, new, provider=provider, core=str(cores[0]), server=options.server, plan=plan
+            ).run()
             return
         options.runs = options.runs or 3
         benchmark = Benchmark(options, port, str(cores[0]))

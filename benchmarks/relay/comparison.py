@@ -11,6 +11,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class Plan:
 
 
 FULL = Plan(runs=5, seconds=10, starts=200)
-QUICK = Plan(runs=3, seconds=6, starts=60)
+QUICK = Plan(runs=3, seconds=5, starts=50)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,59 +65,76 @@ class Measurement:
     measure: Callable[[Server], dict[str, float]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Version:
-    name: str
-    checkout: Checkout
-    database: PreparedDatabase
+class Comparison:
+    """Measures `old` and `new` alternately on the core `core`; `server` is uvicorn or daphne."""
 
+    def __init__(self, old: Checkout, new: Checkout, *, provider: str, core: str, server: str, plan: Plan) -> None:
+        self.checkouts = {"old": old, "new": new}
+        self.provider = provider
+        self.core = core
+        self.server = server
+        self.plan = plan
+        # By metric and measurement, by version: the value of each run.
+        self.results: dict[tuple[str, str], dict[str, list[float]]] = {}
 
-Results = dict[tuple[str, str], dict[str, list[float]]]
-"""By metric and measurement, by version: the value of each run."""
+    def run(self) -> None:
+        """Measure and print tables. What was measured is printed even if a run fails."""
+        self.warn_about_static_files()
+        self.print_statements()
+        with contextlib.ExitStack() as stack:
+            databases = {
+                version: stack.enter_context(prepared_database(checkout, max(STREAMS)))
+                for version, checkout in self.checkouts.items()
+            }
+            try:
+                for number in range(self.plan.runs):
+                    self.run_once(number, databases)
+            finally:
+                print_results(self.results)
 
+    def run_once(self, number: int, databases: dict[str, PreparedDatabase]) -> None:
+        versions = list(databases) if number % 2 == 0 else list(databases)[::-1]
+        with contextlib.ExitStack() as stack:
+            servers = {
+                version: stack.enter_context(self.serve(version, database=databases[version])) for version in versions
+            }
+            for server in servers.values():
+                for _, protocol in PROTOCOLS:
+                    warm_up(server, protocol)
+            for measurement in measurements(self.plan):
+                for version, server in servers.items():
+                    values = measurement.measure(server)
+                    for metric, value in values.items():
+                        by_version = self.results.setdefault((metric, measurement.name), {})
+                        by_version.setdefault(version, []).append(value)
+                    shown = ", ".join(f"{metric} {value:.1f}" for metric, value in values.items())
+                    print(f"run {number + 1}, {measurement.name}, {version}: {shown}", file=sys.stderr, flush=True)
 
-def run(old: Checkout, provider: str, core: str, plan: Plan, runs: int | None, server: str) -> None:
-    """Measure `old` against this checkout and print tables. What was measured is printed even if a run fails."""
-    results: Results = {}
-    with contextlib.ExitStack() as stack:
-        versions = [
-            Version(
-                name=name,
-                checkout=checkout,
-                database=stack.enter_context(prepared_database(checkout, max(STREAMS))),
-            )
-            for name, checkout in (("old", old), ("new", Checkout()))
-        ]
-        warn_about_static_files([version.checkout for version in versions])
-        print_statements(versions, provider, core)
-        try:
-            for number in range(runs or plan.runs):
-                run_once(number, versions, provider, core, plan, server, results)
-        finally:
-            print_results(results)
+    def serve(self, version: str, database: PreparedDatabase) -> AbstractContextManager[Server]:
+        checkout = self.checkouts[version]
+        return chatsite(self.provider, 0, self.core, self.server, checkout=checkout, database=database)
 
+    def warn_about_static_files(self) -> None:
+        collected = {(each.root / "staticfiles" / "staticfiles.json").exists() for each in self.checkouts.values()}
+        if len(collected) > 1:
+            print("Warning: only one checkout has collected static files; pages differ for that.", file=sys.stderr)
 
-def run_once(
-    number: int, versions: list[Version], provider: str, core: str, plan: Plan, kind: str, results: Results
-) -> None:
-    order = versions if number % 2 == 0 else versions[::-1]
-    with contextlib.ExitStack() as stack:
-        servers = {
-            version.name: stack.enter_context(
-                chatsite(provider, 0, core, kind, checkout=version.checkout, database=version.database)
-            )
-            for version in order
-        }
-        for server in servers.values():
-            for _, protocol in PROTOCOLS:
-                warm_up(server, protocol)
-        for measurement in measurements(plan):
-            for name, server in servers.items():
-                values = measurement.measure(server)
-                for metric, value in values.items():
-                    results.setdefault((metric, measurement.name), {}).setdefault(name, []).append(value)
-                shown = ", ".join(f"{metric} {value:.1f}" for metric, value in values.items())
-                print(f"run {number + 1}, {measurement.name}, {name}: {shown}", file=sys.stderr, flush=True)
+    def print_statements(self) -> None:
+        cells: dict[str, list[str]] = {name: [] for name in STARTS}
+        for checkout in self.checkouts.values():
+            with tempfile.TemporaryDirectory() as folder:
+                log = Path(folder) / "statements"
+                with chatsite_with_statement_log(
+                    self.provider, START_USERS, self.core, log, checkout=checkout
+                ) as server:
+                    for name, request in STARTS.items():
+                        counts = count_statements(server, log, request)
+                        cells[name] += [str(counts.before_response), str(len(counts.statements))]
+        print("SQL statements of one answer on SQLite, without transaction control\n")
+        print("| start | old: before the response | until settled | new: before the response | until settled |")
+        print("|---|---|---|---|---|")
+        for name, row in cells.items():
+            print(f"| {name} | {' | '.join(row)} |", flush=True)
 
 
 def measurements(plan: Plan) -> Iterator[Measurement]:
@@ -154,30 +172,8 @@ def stream_measure(protocol: Protocol, streams: int, seconds: int) -> Callable[[
     return measure
 
 
-def warn_about_static_files(checkouts: list[Checkout]) -> None:
-    collected = {(checkout.root / "staticfiles" / "staticfiles.json").exists() for checkout in checkouts}
-    if len(collected) > 1:
-        print("Warning: only one checkout has collected static files; its pages cost less.", file=sys.stderr)
-
-
-def print_statements(versions: list[Version], provider: str, core: str) -> None:
-    counts: dict[str, list[str]] = {name: [] for name in STARTS}
-    for version in versions:
-        with tempfile.TemporaryDirectory() as folder:
-            log = Path(folder) / "statements"
-            with chatsite_with_statement_log(provider, START_USERS, core, log, checkout=version.checkout) as server:
-                for name, request in STARTS.items():
-                    found = count_statements(server, log, request)
-                    counts[name] += [str(found.before_response), str(len(found.statements))]
-    print("\nSQL statements of one answer (SQLite, without transaction control)\n")
-    print("| start | old, before the response | old, until settled | new, before the response | new, until settled |")
-    print("|---|---|---|---|---|")
-    for name, cells in counts.items():
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
-
-
-def print_results(results: Results) -> None:
-    """A table for each metric. The ratio is that of the medians; in brackets the range over the single runs."""
+def print_results(results: dict[tuple[str, str], dict[str, list[float]]]) -> None:
+    """Print a table for each metric. The ratio is that of the medians; in brackets is the range of the runs' ratios."""
     for metric in dict.fromkeys(metric for metric, _ in results):
         print(f"\n{metric}\n\n| | old: median (range) | new: median (range) | new / old (range) |\n|---|---|---|---|")
         for (each, name), values in results.items():

@@ -36,10 +36,6 @@ class Workload:
     prompt: str
     tokens: int
 
-    @property
-    def paced(self) -> bool:
-        return self.prompt.startswith("paced")
-
 
 def paced(streams: int, seconds: int) -> Workload:
     """Streams of RATE tokens a second."""
@@ -53,15 +49,11 @@ def flood(streams: int, tokens: int) -> Workload:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamCosts:
-    """CPU in microseconds a token, of the site and of the services beside it; latencies in milliseconds.
-
-    `rate` is tokens a second: as measured for a flood, else calculated for one full core.
-    """
+    """CPU in microseconds a token, of the site and of the services beside it; latencies in milliseconds."""
 
     cpu: float
     postgres: float
     redis: float
-    rate: float
     first_token: float
     p50: float
     p99: float
@@ -109,10 +101,9 @@ def warm_up(server: Server, protocol: Protocol) -> None:
 def measure_streams(server: Server, protocol: Protocol, workload: Workload) -> StreamCosts:
     """CPU counts from the first request to the last byte. Raises AssertionError if a stream is incomplete."""
     clocks = (server.cpu, lambda: cpu_of("postgres"), lambda: cpu_of("redis-server"))
-    before, started = [clock() for clock in clocks], time.monotonic()
+    before = [clock() for clock in clocks]
     streams = asyncio.run(_read_all(server, protocol, workload.prompt, workload.streams))
     cpu, postgres, redis = (clock() - then for clock, then in zip(clocks, before, strict=True))
-    seconds = time.monotonic() - started
     received = [_complete_tokens(stream, workload.tokens) for stream in streams]
     all_started = max(stream.requested for stream in streams)
     delays = sorted(came - sent for tokens in received for sent, came in tokens if sent > all_started + 1) or [0.0]
@@ -122,7 +113,6 @@ def measure_streams(server: Server, protocol: Protocol, workload: Workload) -> S
         cpu=1e6 * cpu / total,
         postgres=1e6 * postgres / total,
         redis=1e6 * redis / total,
-        rate=total / cpu if workload.paced else total / seconds,
         first_token=1e3 * statistics.median(first_tokens),
         p50=1e3 * delays[len(delays) // 2],
         p99=1e3 * delays[int(len(delays) * 0.99)],
