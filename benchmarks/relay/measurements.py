@@ -20,9 +20,10 @@ RAMP = 0.02
 """Seconds between the start of one stream and of the next."""
 START_USERS = 20
 """Users who take turns when the start of answers is measured."""
+WARM_UP_STARTS = 30
 SETTLE_SECONDS = 0.5
 """After the last byte of an answer, until it is settled for sure."""
-STATEMENT_ANSWERS = 5
+STATEMENT_ANSWERS = 3
 """Answers whose SQL statements are counted."""
 NOT_COUNTED = re.compile("PRAGMA|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE", re.IGNORECASE)
 """SQL that is not counted as a statement: connection settings and transaction control."""
@@ -130,7 +131,7 @@ async def _measure_starts(server: Server, request: StartRequest, count: int) -> 
     if request.follow_up:
         conversations = [(await _start(server, request.protocol, user)).conversation for user in users]
     else:
-        for user in users[:START_USERS]:
+        for user in users[:WARM_UP_STARTS]:
             await _start(server, request.protocol, user)
     await asyncio.sleep(SETTLE_SECONDS)
     before = server.cpu()
