@@ -2,13 +2,14 @@
 
     python -m benchmarks.limiter [--redis redis://127.0.0.1:6379/15] [--seconds 2]
 
-The candidates are called alternately in the same run: the ratios are what counts. The reference is a single
-fixed-window hit, with no reservation and no second rule. Keys are created for the run and deleted after it.
+All candidates take turns call by call in the same run, so compare the ratios. The reference is a single
+fixed-window hit: no reservation and no second rule. Keys are created for the run and deleted after it.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import os
 import statistics
 import time
@@ -42,33 +43,35 @@ class Candidate:
 def rules_of(count: int):
     """1: a bucket. 4: also a strict window, a quota and the concurrency limit. 8: one for each column of a plan."""
     from chat.limits import plans
+    from chat.models.access import LIMIT_NAMES
 
     names = {
         1: ("requests_per_minute",),
         4: ("requests_per_minute", "tokens_per_minute", "tokens_per_day", "concurrent_answers"),
-        8: plans.LIMIT_NAMES,
+        8: LIMIT_NAMES,
     }
     return plans.build(dict.fromkeys(names[count], 10**9))
 
 
 def reserve(store, rules) -> Callable[[int], None]:
-    """Only the decision: each reservation is settled by a candidate of its own."""
-    from chat.limits.limiter import _edges
-    from chat.limits.values import Request
+    """Only the decision. Settling the reservation is a candidate of its own."""
+    from chat.limits.values import ReservationRequest
 
-    subject, seeds = f"ip:bench-{uuid.uuid4()}", {rule.name: 0 for rule in rules}
+    subject, counts = f"ip:bench-{uuid.uuid4()}", {rule.name: 0 for rule in rules}
 
     def call(number: int) -> None:
-        request = Request(lease_id=f"l{number}", tokens=1_000, cost=50)
-        assert store.reserve(subject, rules, request, _edges, seeds).allowed
+        request = ReservationRequest(reservation_id=f"l{number}", tokens=1_000, cost=50)
+        assert store.reserve(subject, rules, request, counts).allowed
 
     call.subject = subject
     return call
 
 
 def settle(store, subject: str) -> Callable[[int], None]:
+    from chat.limits.values import Settlement
+
     def call(number: int) -> None:
-        assert store.settle(subject, lease_id=f"l{number}", tokens=700, cost=30, refund_request=False)
+        assert store.settle(subject, Settlement(reservation_id=f"l{number}", tokens=700, cost=30))
 
     return call
 
@@ -85,23 +88,26 @@ def in_process() -> list[Candidate]:
     from django.core.cache.backends.locmem import LocMemCache
     from limits.storage import MemoryStorage
 
-    from chat.limits.stores import LockStore
+    from chat.limits.periods import Periods
+    from chat.limits.stores import MemoryStore
 
-    store = LockStore(LocMemCache("bench", {"OPTIONS": {"MAX_ENTRIES": 100_000}}))
+    store = MemoryStore(LocMemCache("bench", {"OPTIONS": {"MAX_ENTRIES": 100_000}}), Periods(dt.UTC))
     return [Candidate("limits, 1 limit", library_hit(MemoryStorage())), *limiter_candidates(store)]
 
 
 def on_redis(url: str) -> tuple[list[Candidate], Callable[[], None]]:
+    import redis
     from django.test import override_settings
     from limits.storage import RedisStorage
 
+    from chat.limits.periods import Periods
     from chat.limits.stores import open_store
 
     location = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url, "KEY_PREFIX": f"bench-{uuid.uuid4()}"}
     with override_settings(CACHES={"default": location}):
-        store = open_store()
+        store = open_store(Periods(dt.UTC))
     storage = RedisStorage(url, key_prefix=location["KEY_PREFIX"])
-    client = store._client
+    client = redis.Redis.from_url(url)
     candidates = [Candidate("bare PING", lambda _number: client.ping() and None)]
     candidates += [Candidate("limits, 1 limit", library_hit(storage)), *limiter_candidates(store)]
 

@@ -138,7 +138,7 @@ def frames_of(text: str) -> Iterator[list[Delta]]:
 def measure(name: str, text: str) -> None:
     highlight.cache_clear()
     _render_short.cache_clear()
-    encoder = HtmlEncoder(DOM_ID, 0)
+    encoder = HtmlEncoder(message_id=DOM_ID.removeprefix("m-"), after=0)
     sent = frames = 0
     started = time.process_time()
     for events in frames_of(text):

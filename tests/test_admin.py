@@ -358,28 +358,31 @@ def test_the_limits_of_a_person_show_what_is_used_and_held(
     addresses: dict[str, str], boss: Client, alice: User
 ) -> None:
     Plan.objects.filter(is_default=True).update(requests_per_minute=4, tokens_per_day=10_000, concurrent_answers=2)
-    limiter.reserve_sync(subject_of(alice), rules_for(alice), lease_id="one", tokens=3000, cost=0)
-    limiter.reserve_sync(subject_of(alice), rules_for(alice), lease_id="two", tokens=1000, cost=0)
-    limiter.settle_sync(subject_of(alice), lease_id="two", tokens=500, cost=0)
+    limiter.current().reserve_sync(subject_of(alice), rules_for(alice), reservation_id="one", tokens=3000, cost=0)
+    limiter.current().reserve_sync(subject_of(alice), rules_for(alice), reservation_id="two", tokens=1000, cost=0)
+    limiter.current().settle_sync(subject_of(alice), reservation_id="two", tokens=500, cost=0)
     response = boss.get(addresses["admin:chat_user_limits"])
-    gauges = {gauge.rule: gauge for gauge in response.context["gauges"]}
-    tokens = gauges["tokens_per_day"]
-    assert (tokens.used, tokens.held, tokens.remaining) == ("512", "3,000", "6,488")
-    assert (gauges["concurrent_answers"].used, gauges["concurrent_answers"].remaining) == ("1", "1")
-    assert gauges["requests_per_minute"].remaining == "2"
-    assert tokens.resets
-    assert [lease.lease_id for lease in response.context["loose"]] == ["one"]
+    rows = {row.status.name: row for row in response.context["rows"]}
+    tokens, answers = rows["tokens_per_day"].status, rows["concurrent_answers"].status
+    assert (tokens.used_text, tokens.reserved_text, tokens.remaining_text) == ("512", "3,000", "6,488")
+    assert (answers.used, answers.remaining) == (1, 1)
+    assert rows["requests_per_minute"].status.remaining == 2
+    assert rows["tokens_per_day"].resets
+    assert [each.reservation_id for each in response.context["loose"]] == ["one"]
 
 
 def test_a_reset_gives_back_one_limit_or_all_and_is_written_down(
     addresses: dict[str, str], boss: Client, alice: User
 ) -> None:
     def left() -> dict[str, int]:
-        return {state.rule.name: state.remaining for state in limiter.peek_sync(subject_of(alice), rules_for(alice))}
+        return {
+            state.rule.name: state.remaining
+            for state in limiter.current().peek_sync(subject_of(alice), rules_for(alice))
+        }
 
     whole = left()
-    limiter.reserve_sync(subject_of(alice), rules_for(alice), lease_id="one", tokens=3000)
-    limiter.settle_sync(subject_of(alice), lease_id="one", tokens=3000, cost=0)
+    limiter.current().reserve_sync(subject_of(alice), rules_for(alice), reservation_id="one", tokens=3000)
+    limiter.current().settle_sync(subject_of(alice), reservation_id="one", tokens=3000, cost=0)
     boss.post(addresses["admin:chat_user_limits_reset"], {"rule": "requests_per_minute"})
     assert left()["requests_per_minute"] == whole["requests_per_minute"]
     assert left()["tokens_per_day"] < whole["tokens_per_day"]
@@ -395,7 +398,7 @@ def test_a_reset_gives_back_one_limit_or_all_and_is_written_down(
 def test_recent_refusals_say_which_limit(addresses: dict[str, str], boss: Client, alice: User) -> None:
     Plan.objects.filter(is_default=True).update(concurrent_answers=0)
     with pytest.raises(limiter.errors.LimitExceeded):
-        limiter.reserve_sync(subject_of(alice), rules_for(alice), lease_id="one", tokens=3000)
+        limiter.current().reserve_sync(subject_of(alice), rules_for(alice), reservation_id="one", tokens=3000)
     response = boss.get(addresses["admin:chat_user_limits"])
     assert "0 answers at the same time" in response.context["refusals"][0].rules
     assert "blocked" in response.content.decode()

@@ -147,11 +147,11 @@ def _kinds(base: type[errors.ChatError] = errors.ChatError) -> list[type[errors.
 
 
 def _sentences() -> dict[str, str]:
-    return {kind.code: str(kind.sentence) for kind in _kinds()}
+    return {kind.code: str(kind.default_message) for kind in _kinds()}
 
 
 def _needs_admin(code: str) -> bool:
-    return any(kind.code == code and getattr(kind, "tell_admin", False) for kind in _kinds(errors.ProviderError))
+    return any(kind.code == code and getattr(kind, "notify_admin", False) for kind in _kinds(errors.ProviderError))
 
 
 def services() -> list[Service]:
@@ -184,7 +184,7 @@ def _ask_cache(name: str) -> Callable[[], Any]:
 
 
 def _ask_limiter() -> None:
-    limiter.leases_sync("ip:health")
+    limiter.current().reservations_sync("ip:health")
 
 
 def notices(processes: Sequence[ProcessLine], faults: Sequence[FaultLine]) -> list[Notice]:
@@ -201,7 +201,7 @@ def notices(processes: Sequence[ProcessLine], faults: Sequence[FaultLine]) -> li
 
 def _about_limits() -> list[Notice]:
     """What `services` found out when it asked."""
-    if not limiter.degraded():
+    if not limiter.current().is_degraded:
         return []
     text = _("Redis does not answer: limits are decided without it, as LIMITER_WHEN_DOWN=%(mode)s says.")
     return [Notice(level="bad", text=text % {"mode": settings.LIMITER_WHEN_DOWN})]

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST, require_safe
 from chat import errors
 from chat.admin import words
 from chat.admin.pages import SEE_USAGE, STOP_ANSWERS, needs, note, show
-from chat.answers import start
+from chat.answers import stop_for_admin
 from chat.models import Message, ServerProcess, Status
 
 SHOWN = 200
@@ -55,7 +55,7 @@ def live(request: HttpRequest) -> HttpResponse:
 @require_POST
 def stop(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
     try:
-        answer = async_to_sync(start.stop_for_admin)(message_id)
+        answer = async_to_sync(stop_for_admin)(message_id)
     except errors.NotFound:
         raise Http404 from None
     person = answer.conversation.user
