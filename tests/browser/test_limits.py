@@ -34,7 +34,7 @@ def test_what_is_left_is_shown_before_sending_and_after_every_answer(browser: Br
     left = page.locator("#allowance")
     expect(left).to_contain_text("100 % of 4 messages per day left")
     ask(page, "/echo one")
-    expect(left).to_contain_text("75 % of 4 messages per day left · back at 00:00")
+    expect(left).to_contain_text("75 % of 4 messages per day left · resets at 00:00")
     page.reload()
     expect(left.get_by_role("meter")).to_have_attribute("value", "75")
 
