@@ -49,7 +49,7 @@ function announceState() {
   wasRunning = isRunning;
   if (isRunning) return announce(chat.dataset.textStarted);
   const outcome = query(".outcome p", queryAll("article").at(-1));
-  announce(outcome?.textContent.trim() || chat.dataset.textFinished);
+  announce(outcome?.textContent.trim().replace(/\s+/g, " ") || chat.dataset.textFinished);
 }
 
 // A list of conversations that came over the WebSocket does not know which one this page shows.
