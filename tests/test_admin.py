@@ -21,7 +21,8 @@ from django.utils import timezone
 
 from chat import providers as upstream
 from chat.accounts import api_keys
-from chat.admin import health, pages
+from chat.admin import pages
+from chat.admin.health import views as health
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
 from chat.models import (
@@ -405,7 +406,7 @@ def test_recent_refusals_say_which_limit(addresses: dict[str, str], boss: Client
 
 
 def test_health_names_what_is_wrong(boss: Client, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "recent_faults", list)
+    monkeypatch.setattr(upstream, "recent_errors", list)
 
     def texts() -> str:
         return " ".join(str(notice.text) for notice in boss.get("/admin/chat/usagerecord/health/").context["notices"])
@@ -432,7 +433,7 @@ def test_health_names_what_is_wrong(boss: Client, settings: Any, monkeypatch: py
 
 
 def test_health_counts_the_faults_of_the_last_hour(boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "recent_faults", list)  # those of other tests in this process
+    monkeypatch.setattr(upstream, "recent_errors", list)  # those of other tests in this process
     for reason, times in (("upstream-busy", 3), ("restarted", 1)):
         for _ in range(times):
             book(None, status="failed", reason=reason)

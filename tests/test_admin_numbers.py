@@ -17,10 +17,13 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
 
-from chat.admin import charts, ledger, sheets, words
-from chat.admin.charts import Series
+from chat.admin import csv_export as sheets
+from chat.admin.dashboard import charts
+from chat.admin.dashboard.charts import Series
+from chat.admin.ledger import admin as ledger
 from chat.models import ChatModel, DailyUsage, UsageRecord, User
 from chat.models.usage import site_day
+from chat.usage import formatting as words
 
 pytestmark = pytest.mark.django_db
 

@@ -16,15 +16,15 @@ from django.utils.translation import gettext_lazy as lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from chat import errors
-from chat.admin import words
-from chat.admin.live import running_answers, without_answer
 from chat.admin.pages import CHANGE_LIMITS, SEE_USAGE, ledger_url, needs, note, show
+from chat.admin.running_answers import running_answers, without_answer
 from chat.limits import limiter
 from chat.limits.messages import describe
 from chat.limits.plans import rules_for, subject_of
 from chat.limits.values import NEVER, Rule, RuleState
 from chat.models import LimitOverride, Plan, User
 from chat.models.access import LIMIT_NAMES
+from chat.usage import formatting as words
 from chat.usage import reports
 from chat.usage.reports import Span
 

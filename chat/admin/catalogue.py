@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from chat.admin.plain import PlainWidgets
+from chat.admin.widgets import PlainWidgets
 from chat.models import ChatModel, ModelPrice
 
 

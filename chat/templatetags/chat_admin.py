@@ -6,8 +6,9 @@ from typing import Any
 
 from django import template
 
-from chat.admin import health, words
+from chat.admin.health import views as health
 from chat.models import Message
+from chat.usage import formatting as words
 from chat.usage import reports
 from chat.usage.reports import Span
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as lazy
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from chat.admin.ledger import ReadOnly
+from chat.admin.ledger.admin import ReadOnly
 from chat.admin.pages import READ_CONVERSATIONS, needs, note, show
 from chat.models import Conversation, ConversationReading, Message, User
 from chat.text import clean_text

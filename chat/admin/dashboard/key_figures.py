@@ -9,8 +9,8 @@ from typing import Literal
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from chat.admin import words
 from chat.admin.pages import ledger_days, ledger_url
+from chat.usage import formatting as words
 from chat.usage.reports import Line, Span
 
 Better = Literal["more", "less", ""]

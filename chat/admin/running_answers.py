@@ -18,10 +18,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from chat import errors
-from chat.admin import words
 from chat.admin.pages import SEE_USAGE, STOP_ANSWERS, needs, note, show
 from chat.answers import start
 from chat.models import Message, ServerProcess, Status
+from chat.usage import formatting as words
 
 SHOWN = 200
 REFRESH = 5

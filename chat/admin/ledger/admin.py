@@ -14,11 +14,15 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
-from chat.admin import dashboard, health, live, sheets, words
-from chat.admin.filters import DaysFilter, EndedFilter, GroupFilter, ModelFilter, PersonFilter, ReasonFilter
+from chat.admin import csv_export as sheets
+from chat.admin import running_answers as live
+from chat.admin.dashboard import views as dashboard
+from chat.admin.health import views as health
+from chat.admin.ledger.filters import DaysFilter, EndedFilter, GroupFilter, ModelFilter, PersonFilter, ReasonFilter
 from chat.admin.pages import READ_CONVERSATIONS
 from chat.models import Conversation, Status, UsageRecord, User
 from chat.models.daily import site_day
+from chat.usage import formatting as words
 
 MOST_CSV_ROWS = 100_000
 

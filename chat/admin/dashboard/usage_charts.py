@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from chat.admin import charts, tiles, words
-from chat.admin.charts import Chart, Series
+from chat.admin.dashboard import charts
+from chat.admin.dashboard import key_figures as tiles
+from chat.admin.dashboard.charts import Chart, Series
+from chat.usage import formatting as words
 from chat.usage import reports
 from chat.usage.reports import Line, Span
 

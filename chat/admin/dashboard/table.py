@@ -10,9 +10,10 @@ from typing import Literal
 from django.http import HttpResponse
 from django.utils.formats import date_format
 
-from chat.admin import sheets, words
+from chat.admin import csv_export as sheets
+from chat.admin.dashboard.query import COLUMNS, DIMENSIONS, Wish
 from chat.admin.pages import ledger_days, ledger_url
-from chat.admin.wish import COLUMNS, DIMENSIONS, Wish
+from chat.usage import formatting as words
 from chat.usage.reports import Line, Span
 
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from chat.accounts import personal_data
 from chat.accounts.invitations import invitation_url
 from chat.admin import allowance
-from chat.admin.plain import PlainWidgets
+from chat.admin.widgets import PlainWidgets
 from chat.models import ApiKey, Conversation, LimitOverride, Message, Plan, User
 
 admin.site.unregister(Group)

@@ -10,9 +10,10 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from chat.admin import table, tiles, usage_charts
+from chat.admin.dashboard import key_figures as tiles
+from chat.admin.dashboard import table, usage_charts
+from chat.admin.dashboard.query import DIMENSIONS, RANGES, REFRESH, Wish, wish_of
 from chat.admin.pages import SEE_USAGE, needs, show
-from chat.admin.wish import DIMENSIONS, RANGES, REFRESH, Wish, wish_of
 from chat.usage import reports
 from chat.usage.reports import Line, Span
 

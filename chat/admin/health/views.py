@@ -21,11 +21,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from chat import errors, providers
-from chat.admin import words
 from chat.admin.pages import SEE_USAGE, ledger_url, needs, show
 from chat.limits import limiter
 from chat.models import Message, Plan, ServerProcess, UsageRecord
 from chat.models.daily import BROKEN
+from chat.usage import formatting as words
 from chat.usage import prices
 
 HOUR = dt.timedelta(hours=1)
