@@ -225,3 +225,13 @@ class ProviderInterrupted(ProviderError):
 class EmptyAnswer(ProviderError):
     code = "upstream-empty"
     sentence = _("The model returned an empty answer.")
+
+
+def error_classes() -> dict[str, type[ChatError]]:
+    """All error classes by their code: `ChatError` and everything below it, parents before children."""
+    found: dict[str, type[ChatError]] = {}
+    pending: list[type[ChatError]] = [ChatError]
+    for error_class in pending:
+        found.setdefault(error_class.code, error_class)
+        pending.extend(error_class.__subclasses__())
+    return found

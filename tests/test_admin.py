@@ -22,7 +22,7 @@ from django.utils import timezone
 from chat import providers as upstream
 from chat.accounts import api_keys
 from chat.admin import pages
-from chat.admin.health import views as health
+from chat.admin.health import recent_errors, views
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
 from chat.models import (
@@ -318,7 +318,7 @@ def test_a_ledger_row_leads_to_its_conversation_only_with_the_right(addresses: d
 def test_the_running_answers_are_listed_with_their_tokens(addresses: dict[str, str], boss: Client) -> None:
     response = boss.get(addresses["admin:chat_live"])
     (answer,) = response.context["answers"]
-    assert (answer.username, answer.model, answer.held_tokens) == ("alice", "gpt-4o", "1,800")
+    assert (answer.username, answer.model, answer.reserved_tokens) == ("alice", "gpt-4o", "1,800")
     assert answer.token_count == 100 + -(-(len(SECRET) + 400) // 4)
     assert response.headers["Refresh"] == "5"
     assert "Refresh" not in boss.get(addresses["admin:chat_live"] + "?paused").headers
@@ -409,7 +409,7 @@ def test_health_names_what_is_wrong(boss: Client, settings: Any, monkeypatch: py
     monkeypatch.setattr(upstream, "recent_errors", list)
 
     def texts() -> str:
-        return " ".join(str(notice.text) for notice in boss.get("/admin/chat/usagerecord/health/").context["notices"])
+        return " ".join(str(notice.text) for notice in boss.get("/admin/chat/usagerecord/health/").context["problems"])
 
     assert "demo model" in texts()
     settings.OPENAI_API_KEY = "sk-canary-0123456789"
@@ -418,12 +418,12 @@ def test_health_names_what_is_wrong(boss: Client, settings: Any, monkeypatch: py
         ChatModel.objects.create(name="house-model")
         assert "No price is known for house-model" in texts()
         ModelPrice.objects.all().delete()
-        assert "cost limits bind nobody" in texts()
+        assert "cost limits do not apply" in texts()
     Plan.objects.update(is_default=False)
     assert "No plan is the default" in texts()
     old = timezone.now() - 2 * ServerProcess.STALE_AFTER
     ServerProcess.objects.create(host="web-1", pid=1, heartbeat_at=old)
-    assert "1 server process went silent" in texts()
+    assert "1 server process sends no heartbeats" in texts()
     for number in range(2):
         ServerProcess.objects.create(host="web-2", pid=number)
     assert "without Redis" in texts()
@@ -437,25 +437,22 @@ def test_health_counts_the_faults_of_the_last_hour(boss: Client, monkeypatch: py
     for reason, times in (("upstream-busy", 3), ("restarted", 1)):
         for _ in range(times):
             book(None, status="failed", reason=reason)
-    book(None, status="failed", reason="upstream-timeout", created_at=timezone.now() - 2 * health.HOUR)
-    faults = boss.get("/admin/chat/usagerecord/health/").context["faults"]
-    assert {line.code: line.count for line in faults} == {"upstream-busy": 3, "restarted": 1}
+    book(None, status="failed", reason="upstream-timeout", created_at=timezone.now() - 2 * recent_errors.PERIOD)
+    faults = boss.get("/admin/chat/usagerecord/health/").context["recent_errors"]
+    assert {line.code: line.answers for line in faults} == {"upstream-busy": 3, "restarted": 1}
     assert "busy" in faults[0].sentence
 
 
 def test_health_says_that_the_cache_does_not_answer(boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(name: str) -> Any:
-        def ask() -> None:
-            raise ConnectionError("redis://:password@host")
+    def fail(key: str) -> None:
+        raise ConnectionError("redis://:password@host")
 
-        return ask
-
-    monkeypatch.setattr(health, "_ask_cache", broken)
+    monkeypatch.setattr(caches["default"], "get", fail)
     response = boss.get("/admin/chat/usagerecord/health/")
     database, cache, *_others = response.context["services"]
     assert (database.answers, cache.answers) == (True, False)
     assert "password" not in response.content.decode()
-    assert health.summary()[0] == "bad"
+    assert views.summary()[0] == "bad"
 
 
 def test_who_wrote_in_the_admin_log_cannot_be_deleted_with_it(alice: User, boss: Client) -> None:

@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from chat.accounts import api_keys, retention
 from chat.infra.tables import csv_cell, write_rows
+from chat.management.commands import erase
 from chat.models import (
     ApiKey,
     ChatModel,
@@ -272,13 +273,13 @@ def test_usage_of_nothing_says_so(manage: Terminal) -> None:
 
 def test_usage_checks_and_rebuilds_the_roll_ups(manage: Terminal, alice: User) -> None:
     book(alice)
-    assert manage("usage", "--check")[:2] == (0, "The roll-ups equal the ledger.\n")
+    assert manage("usage", "--check")[:2] == (0, "The daily totals match the usage ledger.\n")
     DailyUsage.objects.update(requests=4, cost=1)
     code, out, err = manage("usage", "--check")
     assert code == 1
     assert out.splitlines() == [
-        f"{site_day()} user {alice.pk} m: requests 1 in the ledger, 4 rolled up",
-        f"{site_day()} user {alice.pk} m: cost 7 in the ledger, 1 rolled up",
+        f"{site_day()} user {alice.pk} m: requests is 1 in the ledger, 4 in the daily totals",
+        f"{site_day()} user {alice.pk} m: cost is 7 in the ledger, 1 in the daily totals",
     ]
     assert err.startswith("CommandError: 2 differences.")
     assert manage("usage", "--rebuild")[0] == 0
@@ -328,7 +329,10 @@ def test_sync_adds_what_the_provider_offers_disabled(
     _code, _out, err = manage("models", "list")
     assert "No price is known" not in err, "a disabled model needs no price"
     manage("models", "enable", "fake")
-    assert "No price is known for fake: it counts as gpt-4o, the dearest." in manage("models", "list")[2]
+    assert (
+        "No price is known for fake: its costs are counted at the price of gpt-4o, the highest."
+        in manage("models", "list")[2]
+    )
 
 
 def test_sync_says_in_one_line_that_the_provider_refused(manage: Terminal, fake_upstream: FakeUpstream) -> None:
@@ -464,7 +468,7 @@ def test_erase_says_what_would_go_and_with_yes_removes_it(manage: Terminal, alic
     assert client.get("/").status_code == 200
 
     code, out, _err = manage("erase", "alice", "--yes")
-    assert (code, out) == (0, "Erased alice: the account is gone. The ledger keeps the amounts.\n")
+    assert (code, out) == (0, "Erased alice: the account is removed. The usage ledger keeps the amounts.\n")
     assert client.get("/").status_code == 302
     assert not Session.objects.exists()
     assert [user.username for user in User.objects.all()] == ["bob"]
@@ -487,7 +491,7 @@ def test_erase_leaves_a_shell_of_those_who_wrote_in_the_admin_log(manage: Termin
         action_flag=CHANGE,
     )
     LogEntry.objects.create(user=alice, object_repr="a plan", action_flag=CHANGE)
-    assert "empty shell" in manage("erase", "alice", "--yes")[1]
+    assert "empty account" in manage("erase", "alice", "--yes")[1]
     shell = User.objects.get(pk=alice.pk)
     assert (shell.username, shell.email, shell.first_name) == (f"erased-{alice.pk}", "", "")
     assert not shell.is_active
@@ -506,7 +510,7 @@ def test_erase_waits_for_running_answers_and_keeps_the_last_superuser(
     root = User.objects.create_superuser("root")
     assert manage("erase", "root", "--yes")[2] == "CommandError: This is the last superuser. Make another one first.\n"
     assert root.is_active
-    monkeypatch.setattr("chat.management.commands.erase.PATIENCE", 0.3)
+    monkeypatch.setattr(erase.Command, "wait_seconds", 0.3)
     talk(alice, status="streaming")
     code, _out, err = manage("erase", "alice", "--yes")
     assert code == 1
@@ -615,7 +619,7 @@ def test_the_commands_do_the_same_on_postgresql(postgres: str, tmp_path: Path, u
     )
     said = site.shell(script).splitlines()
     assert said[0] == "one two "
-    assert said.count("The roll-ups equal the ledger.") == 3
+    assert said.count("The daily totals match the usage ledger.") == 3
     assert any(line.startswith(",(no group),1,1,") for line in said)
     assert any(line.startswith(",(removed accounts),1,0,") for line in said)
     assert said[-1] == "0 None"

@@ -27,7 +27,7 @@ from chat.models import ChatModel, Conversation, DailyUsage, Message, ModelPrice
 from chat.models.daily import FIRST_TOKEN_BOUNDS_MS, bucket_of, site_day
 from chat.models.usage import LedgerClosed, Outcome
 from chat.usage import prices, reconciliation, reports
-from chat.usage.reports import Span
+from chat.usage.reports import DateRange
 from tests.fakes import (
     DONE,
     FakeUpstream,
@@ -238,8 +238,8 @@ def test_each_generation_leaves_one_row_with_what_the_provider_reported(
         assert row.cost == cost_of(row.model, row.prompt_tokens, row.completion_tokens, row.cached_tokens)
         assert row.exact == (made[row.message_id] in (*EXACT, "twice", "busy", "broken", "refused")), row.status
     assert {row.user_id for row in rows.values()} == {*(person.pk for person in people[:3]), None}
-    assert [each for day in reconciliation.days() for each in reconciliation.differences(day)] == []
-    assert reports.total(Span.last_days(2)).requests == len(kinds)
+    assert [each for day in reconciliation.recorded_days() for each in reconciliation.differences(day)] == []
+    assert reports.total(DateRange.last_days(2)).requests == len(kinds)
 
 
 def test_a_generation_is_priced_as_it_began_when_the_price_changes_at_midnight(
@@ -323,7 +323,7 @@ def test_removing_an_account_keeps_its_amounts() -> None:
         person.delete()
     book(alice.pk, prompt_tokens=3, cost=2)
     assert [row.user_id for row in UsageRecord.objects.all()] == [None] * 3
-    (line,) = reports.by("user", Span.last_days(1))
+    (line,) = reports.by("user", DateRange.last_days(1))
     assert (line.key, line.requests, line.people, line.prompt_tokens, line.cost) == ("", 3, 0, 9, 6)
     assert list(reconciliation.differences(site_day())) == []
     reconciliation.rebuild(site_day())
@@ -362,14 +362,13 @@ def test_an_unknown_price_counts_as_the_dearest_of_that_time() -> None:
 def test_where_no_price_is_known_the_admin_is_told_and_the_cost_is_unknown(settings: Any) -> None:
     settings.OPENAI_BASE_URL = "http://127.0.0.1:9/v1"
     ModelPrice.objects.all().delete()
-    assert ["No price is known for any model" in sentence for sentence in prices.notices()] == [True]
+    assert ["No price is known for any model" in sentence for sentence in prices.missing_price_warnings()] == [True]
     book(User.objects.create_user("alice").pk, cost=None)
-    total = reports.total(Span.last_days(1))
+    total = reports.total(DateRange.last_days(1))
     assert (total.cost, total.unpriced) == (0, 1)
     price("plain", 1, 2, 50)
-    assert prices.notices() == ["No price is known for gpt-4o-mini: it counts as plain, the dearest."] * bool(
-        ChatModel.objects.filter(name="gpt-4o-mini").exists()
-    )
+    sentence = "No price is known for gpt-4o-mini: its costs are counted at the price of plain, the highest."
+    assert prices.missing_price_warnings() == [sentence] * ChatModel.objects.filter(name="gpt-4o-mini").exists()
 
 
 # Roll-ups
@@ -413,7 +412,7 @@ def _by_hand(rows: list[UsageRecord], key: Callable[[UsageRecord], Any]) -> dict
     return {name: tuple(amounts) for name, amounts in found.items()}
 
 
-def _reported(lines: list[reports.Line]) -> dict[str, tuple[int, ...]]:
+def _reported(lines: list[reports.UsageLine]) -> dict[str, tuple[int, ...]]:
     names = ("requests", "prompt_tokens", "completion_tokens", "cost", "failed", "unpriced", "estimated")
     return {line.key: tuple(getattr(line, name) for name in names) for line in lines if line.requests}
 
@@ -438,16 +437,16 @@ def test_roll_ups_equal_the_ledger(rows: list[dict[str, Any]], removed: bool, ha
         if harm:
             DailyUsage.objects.filter(model="a").update(requests=77, first_token_to_100=5)
             DailyUsage.objects.filter(model="b", day=today).delete()
-        ledger, span = list(UsageRecord.objects.all()), Span.last_days(5)
+        ledger, span = list(UsageRecord.objects.all()), DateRange.last_days(5)
         touched = any(row.model == "a" or (row.model == "b" and row.day == today) for row in ledger)
-        found = [each for day in reconciliation.days() for each in reconciliation.differences(day)]
+        found = [each for day in reconciliation.recorded_days() for each in reconciliation.differences(day)]
         assert bool(found) == (harm and touched), found
-        for day in reconciliation.days():
+        for day in reconciliation.recorded_days():
             reconciliation.rebuild(day)
-        assert not [each for day in reconciliation.days() for each in reconciliation.differences(day)]
+        assert not [each for day in reconciliation.recorded_days() for each in reconciliation.differences(day)]
         assert _reported(reports.by("user", span)) == _by_hand(ledger, lambda row: str(row.user_id or ""))
         assert _reported(reports.by("model", span)) == _by_hand(ledger, lambda row: row.model)
-        assert _reported(reports.days(span)) == _by_hand(ledger, lambda row: str(row.day))
+        assert _reported(reports.by_day(span)) == _by_hand(ledger, lambda row: str(row.day))
         assert sum(DailyUsage.objects.values_list(bucket_of(30_001), flat=True)) == sum(
             (row.first_token_ms or 0) > 30_000 for row in ledger
         )
@@ -463,7 +462,7 @@ def test_rebuilding_keeps_refusals_and_drops_what_the_ledger_does_not_know() -> 
     book(alice.pk, prompt_tokens=4)
     (found, *others) = reconciliation.differences(site_day())
     assert not others
-    assert str(found) == f"{site_day()} user {alice.pk} never: requests 0 in the ledger, 3 rolled up"
+    assert str(found) == f"{site_day()} user {alice.pk} never: requests is 0 in the ledger, 3 in the daily totals"
     reconciliation.rebuild(site_day())
     assert list(DailyUsage.objects.values_list("model", "requests", "refusals")) == [("m", 1, 2)]
 
@@ -477,12 +476,12 @@ def test_a_person_in_two_groups_counts_in_both_and_others_share_a_line() -> None
     alice.groups.add(*(Group.objects.create(name=name) for name in ("Law", "Sales")))
     book(alice.pk, cost=5)
     book(bob.pk, cost=7)
-    assert {line.label: line.cost for line in reports.by("group", Span.last_days(1))} == {
+    assert {line.label: line.cost for line in reports.by("group", DateRange.last_days(1))} == {
         "Law": 5,
         "Sales": 5,
         "(no group)": 7,
     }
-    assert reports.total(Span.last_days(1)).cost == 12
+    assert reports.total(DateRange.last_days(1)).cost == 12
 
 
 @pytest.mark.django_db
@@ -491,12 +490,12 @@ def test_reports_take_the_same_queries_for_nothing_and_for_much(rows: int, djang
     people = [User.objects.create(username=f"p{number}") for number in range(10)]
     for number in range(rows):
         book(people[number % 10].pk, model=f"m{number % 5}")
-    span = Span.last_days(90)
+    span = DateRange.last_days(90)
     with django_assert_max_num_queries(7):
         reports.total(span)
         for dimension in reports.DIMENSIONS:
             reports.by(dimension, span)
-        assert len(reports.days(span)) == 90
+        assert len(reports.by_day(span)) == 90
 
 
 def test_a_percentile_lies_where_the_answers_are() -> None:
@@ -513,9 +512,9 @@ def test_a_percentile_lies_where_the_answers_are() -> None:
 
 
 def test_a_span_is_read_from_what_people_type() -> None:
-    assert Span.parse("2026-03-01", "2026-03-31").length == 31
-    assert Span.parse("7d", "2026-03-07").first == dt.date(2026, 3, 1)
-    assert Span.parse() == Span.last_days(30)
+    assert DateRange.parse("2026-03-01", "2026-03-31").length == 31
+    assert DateRange.parse("7d", "2026-03-07").first == dt.date(2026, 3, 1)
+    assert DateRange.parse() == DateRange.last_days(30)
     for since, until in (
         ("2026-04-01", "2026-03-31"),
         ("yesterday", ""),
@@ -528,4 +527,4 @@ def test_a_span_is_read_from_what_people_type() -> None:
         ("20260301", ""),
     ):
         with pytest.raises(errors.InvalidInput):
-            Span.parse(since, until)
+            DateRange.parse(since, until)

@@ -17,7 +17,7 @@ from chat.limits.plans import rules_for, subject_of
 from chat.models import DailyUsage, Plan, UsageRecord, User
 from chat.models.daily import site_day
 from chat.models.usage import Outcome
-from chat.web.usage import dollars
+from chat.usage.formatting import dollars
 
 pytestmark = pytest.mark.django_db
 

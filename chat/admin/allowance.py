@@ -16,28 +16,28 @@ from django.utils.translation import gettext_lazy as lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from chat import errors
-from chat.admin.pages import CHANGE_LIMITS, SEE_USAGE, ledger_url, needs, note, show
-from chat.admin.running_answers import running_answers, without_answer
+from chat.accounts.http import AuthenticatedHttpRequest
+from chat.admin.pages import CHANGE_LIMITS, SEE_USAGE, ledger_url, log_change, render_page, require_permissions
+from chat.admin.running_answers import list_running_answers, without_running_answer
 from chat.limits import limiter
 from chat.limits.messages import describe
 from chat.limits.plans import rules_for, subject_of
 from chat.limits.values import NEVER, Rule, RuleState
 from chat.models import LimitOverride, Plan, User
 from chat.models.access import LIMIT_NAMES
-from chat.usage import formatting as words
-from chat.usage import reports
-from chat.usage.reports import Span
+from chat.usage import formatting, reports
+from chat.usage.reports import DateRange
 
 SEE_PEOPLE = "chat.view_user"
 
 
-@needs(SEE_USAGE, SEE_PEOPLE)
+@require_permissions(SEE_USAGE, SEE_PEOPLE)
 @require_safe
 def allowance(request: HttpRequest, user_id: int) -> HttpResponse:
     person = get_object_or_404(User, pk=user_id)
     overrides = {row.rule: row for row in LimitOverride.objects.filter(user=person).active()}
     rules = rules_for(person)
-    answers = running_answers(conversation__user=person)
+    answers = list_running_answers(conversation__user=person)
     try:
         gauges = [_gauge(state, overrides) for state in limiter.peek_sync(subject_of(person), rules)]
         leases = limiter.leases_sync(subject_of(person))
@@ -45,8 +45,8 @@ def allowance(request: HttpRequest, user_id: int) -> HttpResponse:
     except errors.LimiterUnavailable:
         messages.error(request, _("Redis does not answer: what is used and held cannot be read right now."))
         gauges, leases, refusals = [], [], []
-    month = reports.total(Span.last_days(30), user=person)
-    return show(
+    month = reports.total(DateRange.last_days(30), user=person)
+    return render_page(
         request,
         "allowance",
         _("Usage and limits of %(name)s") % {"name": person.get_username()},
@@ -54,24 +54,26 @@ def allowance(request: HttpRequest, user_id: int) -> HttpResponse:
         gauges=gauges,
         unlimited=[_NAMES.get(name, name) for name in LIMIT_NAMES if name not in {rule.name for rule in rules}],
         answers=answers,
-        loose=[lease for lease in leases if lease.lease_id in without_answer([x.lease_id for x in leases], answers)],
+        loose=[
+            each for each in leases if each.lease_id in without_running_answer([x.lease_id for x in leases], answers)
+        ],
         refusals=[_refusal(each, rules) for each in refusals],
         plans=_plans(person),
         overrides=overrides.values(),
         month={
-            "cost": words.dollars(month.cost),
-            "requests": words.count(month.requests),
-            "tokens": words.count(month.tokens),
-            "refusals": words.count(month.refusals),
+            "cost": formatting.dollars(month.cost),
+            "requests": formatting.number(month.requests),
+            "tokens": formatting.number(month.tokens),
+            "refusals": formatting.number(month.refusals),
         },
         ledger=ledger_url(person=str(person.pk)),
         at=timezone.now(),
     )
 
 
-@needs(SEE_USAGE, SEE_PEOPLE, CHANGE_LIMITS)
+@require_permissions(SEE_USAGE, SEE_PEOPLE, CHANGE_LIMITS)
 @require_POST
-def reset(request: HttpRequest, user_id: int) -> HttpResponse:
+def reset(request: AuthenticatedHttpRequest, user_id: int) -> HttpResponse:
     """Gives back one limit, named by `rule`, or all."""
     person = get_object_or_404(User, pk=user_id)
     rule = request.POST.get("rule", "")
@@ -82,7 +84,7 @@ def reset(request: HttpRequest, user_id: int) -> HttpResponse:
     except errors.LimiterUnavailable as error:
         messages.error(request, error.message)
     else:
-        note(request, person, f"Reset the limit {rule}." if rule else "Reset all limits.")
+        log_change(request, person, f"Reset the limit {rule}." if rule else "Reset all limits.")
         messages.success(request, _("What was used is given back."))
     return HttpResponseRedirect(reverse("admin:chat_user_limits", args=(person.pk,)))
 
@@ -127,7 +129,7 @@ def _gauge(state: RuleState, overrides: Mapping[str, LimitOverride]) -> Gauge:
         used=_amount(rule, state.used),
         held=_amount(rule, state.held),
         remaining=_amount(rule, state.remaining),
-        resets=words.span(state.resets_in) if state.resets_ms else "",
+        resets=formatting.duration(state.resets_in) if state.resets_ms else "",
         waits=_waits(state.wait_ms),
         used_share=f"{used * 100:.1f}",
         held_share=f"{held * 100:.1f}",
@@ -139,11 +141,11 @@ def _gauge(state: RuleState, overrides: Mapping[str, LimitOverride]) -> Gauge:
 def _waits(wait_ms: int) -> str:
     if wait_ms == NEVER:
         return _("blocked")
-    return words.span(wait_ms / 1000) if wait_ms else ""
+    return formatting.duration(wait_ms / 1000) if wait_ms else ""
 
 
 def _amount(rule: Rule, value: int) -> str:
-    return words.dollars(value) if rule.unit == "cost" else words.count(value)
+    return formatting.dollars(value) if rule.unit == "cost" else formatting.number(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +158,7 @@ class Refusal:
 def _refusal(past: limiter.PastRefusal, rules: tuple[Rule, ...]) -> Refusal:
     known = {rule.name: describe(rule) for rule in rules}
     return Refusal(
-        when=words.ago(past.last, timezone.now()),
+        when=formatting.age(past.last, timezone.now()),
         times=past.times,
         rules=", ".join(known.get(name, name) for name in past.waits),
     )

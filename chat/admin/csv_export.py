@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet shows as it is and never runs."""
+"""A CSV file as a download, safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from django.http import HttpResponse
 from chat.infra.tables import csv_cell
 
 
-def download(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> HttpResponse:
+def csv_response(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> HttpResponse:
+    """A response that downloads `name`.csv. Text that a spreadsheet would run as a formula is quoted."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(head)
+    writer.writerow(columns)
     for row in rows:
         writer.writerow([csv_cell(value) for value in row])
     return HttpResponse(

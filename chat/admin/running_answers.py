@@ -1,4 +1,4 @@
-"""The answers that are being made right now, and how an admin ends one."""
+"""The running answers, and how an admin stops one."""
 
 from __future__ import annotations
 
@@ -18,57 +18,64 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from chat import errors
-from chat.admin.pages import SEE_USAGE, STOP_ANSWERS, needs, note, show
+from chat.accounts.http import AuthenticatedHttpRequest
+from chat.admin.pages import SEE_USAGE, STOP_ANSWERS, log_change, render_page, require_permissions
 from chat.answers import start
 from chat.models import Message, ServerProcess, Status
-from chat.usage import formatting as words
+from chat.usage import formatting
 
-SHOWN = 200
-REFRESH = 5
-CHARACTERS_A_TOKEN = 4
+MAX_SHOWN = 200
+REFRESH_SECONDS = 5
+CHARACTERS_PER_TOKEN = 4
 
 
-@needs(SEE_USAGE)
+@require_permissions(SEE_USAGE)
 @require_safe
-def live(request: HttpRequest) -> HttpResponse:
-    running = running_answers()
-    paused = "paused" in request.GET
-    response = show(
+def running_answers_page(request: HttpRequest) -> HttpResponse:
+    """The running answers; the page reloads itself unless `?paused` is given."""
+    answers = list_running_answers()
+    is_paused = "paused" in request.GET
+    response = render_page(
         request,
         "live",
         _("Running answers"),
-        answers=running[:SHOWN],
-        count=len(running),
-        hidden=max(len(running) - SHOWN, 0),
-        people=len({answer.user_id for answer in running}),
-        tokens=words.short(sum(answer.token_count for answer in running)),
-        paused=paused,
-        every=REFRESH,
+        answers=answers[:MAX_SHOWN],
+        count=len(answers),
+        hidden=max(len(answers) - MAX_SHOWN, 0),
+        people=len({answer.user_id for answer in answers}),
+        tokens=formatting.short_number(sum(answer.token_count for answer in answers)),
+        paused=is_paused,
+        every=REFRESH_SECONDS,
         at=timezone.now(),
     )
-    if not paused:
-        response.headers["Refresh"] = str(REFRESH)
+    if not is_paused:
+        response.headers["Refresh"] = str(REFRESH_SECONDS)
     return response
 
 
-@needs(SEE_USAGE, STOP_ANSWERS)
+@require_permissions(SEE_USAGE, STOP_ANSWERS)
 @require_POST
-def stop(request: HttpRequest, message_id: uuid.UUID) -> HttpResponse:
+def stop(request: AuthenticatedHttpRequest, message_id: uuid.UUID) -> HttpResponse:
+    """Stop an answer of any user, and return to the page that the form was on."""
     try:
         answer = async_to_sync(start.stop_for_admin)(message_id)
     except errors.NotFound:
         raise Http404 from None
-    person = answer.conversation.user
-    note(request, person, f"Stopped the answer {answer.pk}.")
-    messages.success(request, _("Asked the answer of %(name)s to stop.") % {"name": person.get_username()})
+    user = answer.conversation.user
+    log_change(request, user, f"Stopped the answer {answer.pk}.")
+    messages.success(request, _("The answer of %(name)s will stop.") % {"name": user.get_username()})
     if request.POST.get("back") == "person":
-        return HttpResponseRedirect(reverse("admin:chat_user_limits", args=(person.pk,)))
+        return HttpResponseRedirect(reverse("admin:chat_user_limits", args=(user.pk,)))
     return HttpResponseRedirect(reverse("admin:chat_live"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """One running answer, without a word of it."""
+class RunningAnswer:
+    """One running answer, without its text.
+
+    `token_count` is an estimate. `stale` means that its process sends no heartbeats. The other numbers are
+    formatted.
+    """
 
     id: uuid.UUID
     user_id: int
@@ -80,14 +87,14 @@ class Answer:
     stopping: bool
     tokens: str
     token_count: int
-    held_tokens: str
-    held_cost: str
+    reserved_tokens: str
+    reserved_cost: str
     process: str
     stale: bool
 
 
-def running_answers(**filters: Any) -> list[Answer]:
-    """The longest running first; the text stays in the database."""
+def list_running_answers(**filters: Any) -> list[RunningAnswer]:
+    """All running answers that match, the oldest first. One query, which reads the length of the text only."""
     rows = (
         Message.objects.running()
         .filter(role=Message.Role.ASSISTANT, **filters)
@@ -100,31 +107,31 @@ def running_answers(**filters: Any) -> list[Answer]:
         )
     )  # fmt: skip
     now = timezone.now()
-    return [_answer(row, now) for row in rows]
+    return [_running_answer(row, now) for row in rows]
 
 
-def _answer(row: Mapping[str, Any], now: dt.datetime) -> Answer:
-    tokens = (row["prompt_tokens"] or 0) + -(-row["characters"] // CHARACTERS_A_TOKEN)
-    beat = row["owner__heartbeat_at"]
-    return Answer(
+def _running_answer(row: Mapping[str, Any], now: dt.datetime) -> RunningAnswer:
+    tokens = (row["prompt_tokens"] or 0) + -(-row["characters"] // CHARACTERS_PER_TOKEN)
+    heartbeat = row["owner__heartbeat_at"]
+    return RunningAnswer(
         id=row["pk"],
         user_id=row["conversation__user_id"],
         username=row["conversation__user__username"],
         model=row["model"],
         status=str(Status(row["status"]).label),
-        age=words.ago(row["created_at"], now),
+        age=formatting.age(row["created_at"], now),
         waiting=row["status"] == Status.PENDING,
         stopping=row["stop_requested"],
-        tokens=words.count(tokens),
+        tokens=formatting.number(tokens),
         token_count=tokens,
-        held_tokens=words.count(row["reserved_tokens"]),
-        held_cost=words.dollars(row["reserved_cost"]),
-        process=f"{row['owner__host']}:{row['owner__pid']}" if beat else "–",
-        stale=beat is None or now - beat > ServerProcess.STALE_AFTER,
+        reserved_tokens=formatting.number(row["reserved_tokens"]),
+        reserved_cost=formatting.dollars(row["reserved_cost"]),
+        process=f"{row['owner__host']}:{row['owner__pid']}" if heartbeat else "–",
+        stale=heartbeat is None or now - heartbeat > ServerProcess.STALE_AFTER,
     )
 
 
-def without_answer(lease_ids: Sequence[str], answers: Sequence[Answer]) -> list[str]:
-    """Leases whose answer has ended or is gone: they run out by themselves."""
-    known = {str(answer.id) for answer in answers}
-    return [lease_id for lease_id in lease_ids if lease_id not in known]
+def without_running_answer(reservation_ids: Sequence[str], answers: Sequence[RunningAnswer]) -> list[str]:
+    """The ids of reservations whose answer has ended or was deleted. They expire without being settled."""
+    running = {str(answer.id) for answer in answers}
+    return [reservation_id for reservation_id in reservation_ids if reservation_id not in running]

@@ -1,12 +1,12 @@
-"""People, plans and overrides."""
+"""Users, groups and API keys."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.forms import UserChangeForm
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
@@ -18,33 +18,35 @@ from django.utils.translation import gettext_lazy as _
 from chat.accounts import personal_data
 from chat.accounts.invitations import invitation_url
 from chat.admin import allowance
-from chat.admin.widgets import PlainWidgets
-from chat.models import ApiKey, Conversation, LimitOverride, Message, Plan, User
+from chat.admin.generic import ModelAdmin, UserChangeForm
+from chat.admin.generic import UserAdmin as DjangoUserAdmin
+from chat.admin.widgets import NativeWidgets
+from chat.models import ApiKey, Conversation, LimitOverride, Message, User
 
 admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class PlainGroupAdmin(PlainWidgets, GroupAdmin):
+class GroupAdmin(NativeWidgets, DjangoGroupAdmin):
     pass
 
 
-class PersonForm(UserChangeForm):
+class UserForm(UserChangeForm):
     def clean(self) -> dict[str, Any]:
-        """Without a superuser only the shell could give rights again."""
-        given = super().clean() or self.cleaned_data
-        stays = given.get("is_active") and given.get("is_superuser")
-        if not stays and User.no_superuser_without(User.objects.filter(pk=self.instance.pk)):
+        """Reject taking the last superuser's rights: nobody could give them back in the admin."""
+        data = super().clean() or self.cleaned_data
+        remains_superuser = data.get("is_active") and data.get("is_superuser")
+        if not remains_superuser and User.no_superuser_without(User.objects.filter(pk=self.instance.pk)):
             raise ValidationError(_("This is the last superuser. Make another one first."))
-        return given
+        return data
 
 
 @admin.register(User)
-class PersonAdmin(PlainWidgets, UserAdmin):
-    form = PersonForm
+class UserAdmin(NativeWidgets, DjangoUserAdmin):
+    form = UserForm
     readonly_fields = ("last_login", "date_joined")
     list_display = ("username", "email", "is_active", "is_staff", "last_login")
-    fieldsets = (*(UserAdmin.fieldsets or ()), (_("Chat"), {"fields": ("default_model", "theme", "enter_sends")}))
+    fieldsets = (*(DjangoUserAdmin.fieldsets or ()), (_("Chat"), {"fields": ("default_model", "theme", "enter_sends")}))
     actions = ("invite", "end_sessions")
 
     def get_urls(self) -> list[URLPattern]:
@@ -56,33 +58,40 @@ class PersonAdmin(PlainWidgets, UserAdmin):
         ]
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
-        """The people, and how much goes with them. Django would list it all, each message inside the one before it.
+        """The users, and the number of objects that would be deleted with them.
 
-        Those who acted in the admin cannot be deleted here: the admin log would lose their lines with them.
+        Django would list every object, each message nested in the one before it. Users with lines in the admin
+        log are protected: deleting them would delete those lines.
         """
-        people = list(objs)
-        held = [personal_data.holdings(person) for person in people]
+        users = list(objs)
+        holdings = [personal_data.holdings(user) for user in users]
         counts: dict[type[Model], int] = {
-            User: len(people),
-            Conversation: sum(each.conversations for each in held),
-            Message: sum(each.messages for each in held),
-            ApiKey: sum(each.api_keys for each in held),
-            LimitOverride: sum(each.limit_overrides for each in held),
+            User: len(users),
+            Conversation: sum(each.conversations for each in holdings),
+            Message: sum(each.messages for each in holdings),
+            ApiKey: sum(each.api_keys for each in holdings),
+            LimitOverride: sum(each.limit_overrides for each in holdings),
         }
-        missing_rights = {
-            model._meta.verbose_name
-            for model, editor in self.admin_site._registry.items()
-            if counts.get(model) and not editor.has_delete_permission(request)
-        }
-        kept = [
-            _("%(name)s wrote in the admin log; take away “active” instead, or use “manage.py erase”.")
-            % {"name": person.get_username()}
-            for person, each in zip(people, held, strict=True)
+        protected = [
+            _("%(name)s wrote in the admin log; clear “active” instead, or use “manage.py erase”.")
+            % {"name": user.get_username()}
+            for user, each in zip(users, holdings, strict=True)
             if each.wrote_admin_log
         ]
-        if User.no_superuser_without(objs):
-            kept.append(gettext("No superuser would be left. Make another one first."))
-        return people, {model._meta.verbose_name_plural: count for model, count in counts.items()}, missing_rights, kept
+        if User.no_superuser_without(users):
+            protected.append(gettext("No superuser would be left. Make another one first."))
+        model_counts = {model._meta.verbose_name_plural: count for model, count in counts.items()}
+        existing = [model for model, count in counts.items() if count]
+        return users, model_counts, self._undeletable(request, existing), protected
+
+    def _undeletable(self, request: HttpRequest, models: Iterable[type[Model]]) -> set[Any]:
+        """The names of those models whose objects this admin may not delete."""
+        return {
+            model._meta.verbose_name
+            for model in models
+            if self.admin_site.is_registered(model)
+            and not self.admin_site.get_model_admin(model).has_delete_permission(request)
+        }
 
     @admin.action(description=_("Make a one-time link to set a password"), permissions=("change",))
     def invite(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -99,33 +108,8 @@ class PersonAdmin(PlainWidgets, UserAdmin):
         messages.success(request, _("Their sessions have ended."))
 
 
-@admin.register(Plan)
-class PlanAdmin(PlainWidgets, admin.ModelAdmin):
-    list_display = (
-        "name",
-        "is_default",
-        "requests_per_minute",
-        "tokens_per_day",
-        "cost_per_month",
-        "concurrent_answers",
-    )
-
-
-@admin.register(LimitOverride)
-class LimitOverrideAdmin(PlainWidgets, admin.ModelAdmin):
-    list_display = ("user", "rule", "value", "reason", "expires_at", "created_by")
-    list_filter = ("rule",)
-    search_fields = ("user__username", "reason")
-    exclude = ("created_by",)
-
-    def save_model(self, request: HttpRequest, obj: LimitOverride, form: object, change: bool) -> None:
-        if not change and isinstance(request.user, User):
-            obj.created_by = request.user
-        obj.save()
-
-
 @admin.register(ApiKey)
-class ApiKeyAdmin(PlainWidgets, admin.ModelAdmin):
+class ApiKeyAdmin(NativeWidgets, ModelAdmin):
     list_display = ("prefix", "name", "user", "created_at", "last_used_at", "expires_at", "revoked_at")
     search_fields = ("user__username", "prefix", "name")
     readonly_fields = ("user", "prefix", "created_at", "last_used_at")

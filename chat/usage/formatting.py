@@ -1,4 +1,4 @@
-"""Numbers as the admin's pages write them."""
+"""Amounts, counts and durations as pages show them."""
 
 from __future__ import annotations
 
@@ -8,47 +8,53 @@ from math import ceil
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-
-def dollars(micro: float) -> str:
-    """Cents, and finer below a dollar where that says more: small spending is not nothing."""
-    amount = micro / 1_000_000
-    if amount == 0 or amount >= 1:
-        return f"${amount:,.2f}"
-    if amount < 0.0001:
-        return "< $0.0001"
-    fine = f"{amount:.4f}"
-    return f"${fine[:-2]}" if fine.endswith("00") else f"${fine}"
+MICRO = 1_000_000
 
 
-def count(number: float) -> str:
-    return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"
+def dollars(micro_dollars: float) -> str:
+    """Two decimals; below $1 four where they add something, below $0.0001 six. Only 0 is shown as $0.00."""
+    if not micro_dollars or micro_dollars >= MICRO:
+        return f"${micro_dollars / MICRO:,.2f}"
+    if micro_dollars < 100:
+        return f"${max(micro_dollars, 1) / MICRO:.6f}"
+    return "$" + f"{micro_dollars / MICRO:.4f}".removesuffix("00")
 
 
-def short(number: float) -> str:
-    """12.3 k, 4.5 M: for tiles and axes."""
+def exact_dollars(micro_dollars: int) -> str:
+    """Six decimals and no sign, for CSV and single ledger rows."""
+    return f"{micro_dollars / MICRO:.6f}"
+
+
+def number(value: float) -> str:
+    """With thousands separators, and one decimal where it is not a whole number."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+
+
+def short_number(value: float) -> str:
+    """At most a few digits for large numbers, such as 12.3 k or 4.5 M."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if number >= size:
-            divided = number / (1e3 if letter == "k" else size)
-            return (
-                f"{divided:,.0f} {letter}" if divided >= 100 or divided == int(divided) else f"{divided:.1f} {letter}"
-            )
-    return count(number)
+        if value >= size:
+            scaled = value / (1e3 if letter == "k" else size)
+            return f"{scaled:,.0f} {letter}" if scaled >= 100 or scaled == int(scaled) else f"{scaled:.1f} {letter}"
+    return number(value)
 
 
 def percent(share: float) -> str:
+    """A share between 0 and 1 as a percentage; one decimal below 10 %."""
     if 0 < share < 0.0005:
         return "< 0.1 %"
     return f"{share * 100:.0f} %" if share in (0, 1) or share >= 0.1 else f"{share * 100:.1f} %"
 
 
-def seconds(milliseconds: float | None) -> str:
+def response_time(milliseconds: float | None) -> str:
+    """Milliseconds below a second, else seconds; a dash where nothing was measured."""
     if milliseconds is None:
         return "–"
     return f"{milliseconds:,.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:,.1f} s"
 
 
-def span(seconds: float) -> str:
-    """How long, in the two largest units."""
+def duration(seconds: float) -> str:
+    """In the two largest units; from two days on, in days."""
     whole = max(ceil(seconds), 0)
     if whole < 60:
         return _("%(seconds)d s") % {"seconds": whole}
@@ -60,5 +66,6 @@ def span(seconds: float) -> str:
     return ngettext("%(count)d day", "%(count)d days", days) % {"count": days}
 
 
-def ago(moment: dt.datetime, now: dt.datetime) -> str:
-    return span((now - moment).total_seconds())
+def age(moment: dt.datetime, now: dt.datetime) -> str:
+    """The time from `moment` to `now`, as `duration` writes it."""
+    return duration((now - moment).total_seconds())

@@ -1,10 +1,9 @@
-"""What the address of the dashboard asks for."""
+"""The query parameters of the dashboard: which days, grouped by what, in which order."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast, get_args
 
 from django.contrib import messages
 from django.http import HttpRequest, QueryDict
@@ -13,19 +12,20 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
 from chat import errors
-from chat.usage.reports import Dimension, Span
+from chat.usage.reports import DIMENSIONS, DateRange, Dimension
 
-RANGES = (1, 7, 30, 90)
-LONGEST = 366
-REFRESH = 60
+DAY_CHOICES = (1, 7, 30, 90)
+DEFAULT_DAYS = 30
+MAX_DAYS = 366
+REFRESH_SECONDS = 60
 
-DIMENSIONS: Mapping[Dimension, str | Promise] = {
+DIMENSION_LABELS: Mapping[Dimension, str | Promise] = {
     "user": lazy("Person"),
     "group": lazy("Group"),
     "model": lazy("Model"),
     "day": lazy("Day"),
 }
-COLUMNS: Mapping[str, str | Promise] = {
+COLUMN_LABELS: Mapping[str, str | Promise] = {
     "label": "",
     "cost": lazy("Spend"),
     "requests": lazy("Answers"),
@@ -40,47 +40,53 @@ COLUMNS: Mapping[str, str | Promise] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What the address asks for. `days` is one of `RANGES`, or 0 for a span of its own."""
+class DashboardQuery:
+    """`days` is one of `DAY_CHOICES`, or 0 where the range has its own first and last day."""
 
-    span: Span
+    date_range: DateRange
     days: int
     by: Dimension
     order: str
-    every: bool
+    refresh: bool
 
-    def query(self, **changes: str) -> str:
-        fields = {"days": str(self.days)} if self.days else self.ends()
-        fields |= {"by": self.by, "order": self.order, "every": str(REFRESH) if self.every else ""} | changes
+    def url(self, **changes: str) -> str:
+        """A relative URL with the same parameters, some of them changed; an empty one is left out."""
+        parameters = {"days": str(self.days)} if self.days else self.dates()
+        parameters |= {"by": self.by, "order": self.order, "every": str(REFRESH_SECONDS) if self.refresh else ""}
         query = QueryDict(mutable=True)
-        query.update({name: value for name, value in fields.items() if value})
+        query.update({name: value for name, value in (parameters | changes).items() if value})
         return "?" + query.urlencode()
 
-    def ends(self) -> dict[str, str]:
-        return {"since": str(self.span.first), "until": str(self.span.last)}
+    def dates(self) -> dict[str, str]:
+        """The first and the last day, as the form of the page names them."""
+        return {"since": str(self.date_range.first), "until": str(self.date_range.last)}
 
 
-def wish_of(request: HttpRequest) -> Wish:
-    """Nonsense in the address counts as not said; a wrong range is explained."""
-    get = request.GET
-    by = cast("Dimension", get.get("by")) if get.get("by") in get_args(Dimension) else "user"
-    order = get.get("order", "")
-    if order.removeprefix("-") not in COLUMNS:
+def parse_query(request: HttpRequest) -> DashboardQuery:
+    """Read the query parameters. Invalid ones are ignored; an invalid range also adds a message to the page."""
+    parameters = request.GET
+    by: Dimension = next((dimension for dimension in DIMENSIONS if dimension == parameters.get("by")), "user")
+    order = parameters.get("order", "")
+    if order.removeprefix("-") not in COLUMN_LABELS:
         order = "-label" if by == "day" else "-cost"
-    days = next((days for days in RANGES if str(days) == get.get("days")), 0)
-    span = Span.last_days(days or 30)
-    if not days and (get.get("since") or get.get("until")):
-        try:
-            span = _checked(Span.parse(get.get("since", ""), get.get("until", "")))
-        except errors.InvalidInput as error:
-            messages.error(request, error.message)
-            days = 30
-    elif not days:
-        days = 30
-    return Wish(span=span, days=days, by=by, order=order, every="every" in get)
+    days = next((days for days in DAY_CHOICES if str(days) == parameters.get("days")), 0)
+    date_range = None if days else _parse_range(request)
+    if date_range is None:
+        days = days or DEFAULT_DAYS
+        date_range = DateRange.last_days(days)
+    return DashboardQuery(date_range=date_range, days=days, by=by, order=order, refresh="every" in parameters)
 
 
-def _checked(span: Span) -> Span:
-    if span.length > LONGEST:
-        raise errors.InvalidInput(_("At most %(days)d days at once, please.") % {"days": LONGEST})
-    return span
+def _parse_range(request: HttpRequest) -> DateRange | None:
+    """The range of the form, or None where there is none or it is invalid."""
+    since, until = request.GET.get("since", ""), request.GET.get("until", "")
+    if not since and not until:
+        return None
+    try:
+        date_range = DateRange.parse(since, until)
+        if date_range.length > MAX_DAYS:
+            raise errors.InvalidInput(_("Choose at most %(days)d days.") % {"days": MAX_DAYS})
+    except errors.InvalidInput as error:
+        messages.error(request, error.message)
+        return None
+    return date_range

@@ -1,4 +1,4 @@
-"""The dashboard's table: its heads, its rows, and the same as a sheet."""
+"""The dashboard's table: its columns, its rows, and the same lines as CSV."""
 
 from __future__ import annotations
 
@@ -10,42 +10,60 @@ from typing import Literal
 from django.http import HttpResponse
 from django.utils.formats import date_format
 
-from chat.admin import csv_export as sheets
-from chat.admin.dashboard.query import COLUMNS, DIMENSIONS, Wish
+from chat.admin.csv_export import csv_response
+from chat.admin.dashboard.query import COLUMN_LABELS, DIMENSION_LABELS, DashboardQuery
 from chat.admin.pages import ledger_days, ledger_url
-from chat.usage import formatting as words
-from chat.usage.reports import Line, Span
+from chat.usage import formatting
+from chat.usage.reports import DateRange, UsageLine
+
+CSV_NUMBERS = (
+    "requests",
+    "people",
+    "prompt_tokens",
+    "completion_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "refusals",
+    "failed",
+    "stopped",
+    "estimated",
+    "unpriced",
+    "first_token_p50",
+    "first_token_p95",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Head:
+class Column:
+    """The head of a column; its link sorts by the column, or reverses the order."""
+
     label: str
-    query: str
+    url: str
     sorted: Literal["ascending", "descending", "none"]
 
 
-def heads(wish: Wish) -> list[Head]:
-    found = []
-    for name, label in COLUMNS.items():
-        if name == "people" and wish.by == "user":
-            continue
-        here = wish.order.removeprefix("-") == name
-        down = wish.order.startswith("-")
-        first = name if name == "label" and wish.by != "day" else f"-{name}"
-        turned = (name if down else f"-{name}") if here else first
-        found.append(
-            Head(
-                label=str(DIMENSIONS[wish.by] if name == "label" else label),
-                query=wish.query(order=turned),
-                sorted=("descending" if down else "ascending") if here else "none",
-            )
-        )
-    return found
+def columns(query: DashboardQuery) -> list[Column]:
+    """The columns of the table; a line of one person needs no number of people."""
+    return [_column(name, query) for name in COLUMN_LABELS if not (name == "people" and query.by == "user")]
+
+
+def _column(name: str, query: DashboardQuery) -> Column:
+    is_sorted = query.order.removeprefix("-") == name
+    is_descending = query.order.startswith("-")
+    if is_sorted:
+        next_order = name if is_descending else f"-{name}"
+    else:
+        next_order = name if name == "label" and query.by != "day" else f"-{name}"
+    return Column(
+        label=str(DIMENSION_LABELS[query.by] if name == "label" else COLUMN_LABELS[name]),
+        url=query.url(order=next_order),
+        sorted=("descending" if is_descending else "ascending") if is_sorted else "none",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A line as the table writes it; `share` is the part of all spending in percent, as SVG wants it."""
+    """A formatted line; `share` is its percentage of the total cost, as a number for SVG."""
 
     label: str
     url: str
@@ -64,43 +82,44 @@ class Row:
     first_token_p95: str
 
 
-def row(line: Line, wish: Wish, whole: int) -> Row:
-    filters = _ledger_filters(line, wish)
+def row(line: UsageLine, query: DashboardQuery, total_cost: int) -> Row:
+    """A line of the table; `total_cost` is in micro-dollars."""
+    filters = _ledger_filters(line, query)
+    is_day = query.by == "day" and line.key
     return Row(
-        label=date_format(dt.date.fromisoformat(line.key), "D j M Y") if wish.by == "day" and line.key else line.label,
+        label=date_format(dt.date.fromisoformat(line.key), "D j M Y") if is_day else line.label,
         url=ledger_url(**filters),
-        cost=words.dollars(line.cost),
-        share=f"{line.cost / whole * 100:.1f}" if whole else "0",
-        requests=words.count(line.requests),
-        tokens=words.count(line.tokens),
-        people=words.count(line.people),
-        refusals=words.count(line.refusals),
-        failed=words.count(line.failed),
-        failed_rate=words.percent(line.failed / line.requests) if line.failed else "",
+        cost=formatting.dollars(line.cost),
+        share=f"{line.cost / total_cost * 100:.1f}" if total_cost else "0",
+        requests=formatting.number(line.requests),
+        tokens=formatting.number(line.tokens),
+        people=formatting.number(line.people),
+        refusals=formatting.number(line.refusals),
+        failed=formatting.number(line.failed),
+        failed_rate=formatting.percent(line.failed / line.requests) if line.failed else "",
         failed_url=ledger_url(**filters, ended="broken") if line.failed else "",
-        stopped=words.count(line.stopped),
-        stopped_rate=words.percent(line.stopped / line.requests) if line.stopped else "",
-        first_token_p50=words.seconds(line.first_token_p50),
-        first_token_p95=words.seconds(line.first_token_p95),
+        stopped=formatting.number(line.stopped),
+        stopped_rate=formatting.percent(line.stopped / line.requests) if line.stopped else "",
+        first_token_p50=formatting.response_time(line.first_token_p50),
+        first_token_p95=formatting.response_time(line.first_token_p95),
     )
 
 
-def _ledger_filters(line: Line, wish: Wish) -> dict[str, str]:
-    """What shows the rows of this line in the ledger."""
-    if wish.by == "day" and line.key:
+def _ledger_filters(line: UsageLine, query: DashboardQuery) -> dict[str, str]:
+    """The query parameters of the ledger that select the rows of this line."""
+    if query.by == "day" and line.key:
         day = dt.date.fromisoformat(line.key)
-        return ledger_days(Span(first=day, last=day))
-    name = {"user": "person", "group": "group", "model": "model"}.get(wish.by)
+        return ledger_days(DateRange(first=day, last=day))
+    name = {"user": "person", "group": "group", "model": "model"}.get(query.by)
     own = {name: line.key or "none"} if name and line.label else {}
-    return ledger_days(wish.span) | own
+    return ledger_days(query.date_range) | own
 
 
-def sheet(wish: Wish, lines: Sequence[Line]) -> HttpResponse:
-    """All lines, as plain numbers: dollars, milliseconds."""
-    names = [
-        "requests", "people", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "refusals",
-        "failed", "stopped", "estimated", "unpriced", "first_token_p50", "first_token_p95",
-    ]  # fmt: skip
-    rows = [(line.label, f"{line.cost / 1_000_000:.6f}", *(getattr(line, name) for name in names)) for line in lines]
-    name = f"usage-by-{wish.by}-{wish.span.first}-{wish.span.last}"
-    return sheets.download(name, [wish.by, "cost_usd", *names], rows)
+def csv_download(query: DashboardQuery, lines: Sequence[UsageLine]) -> HttpResponse:
+    """All lines with unformatted numbers: costs in dollars, times in milliseconds."""
+    rows = [
+        (line.label, formatting.exact_dollars(line.cost), *(getattr(line, name) for name in CSV_NUMBERS))
+        for line in lines
+    ]
+    name = f"usage-by-{query.by}-{query.date_range.first}-{query.date_range.last}"
+    return csv_response(name, [query.by, "cost_usd", *CSV_NUMBERS], rows)

@@ -1,4 +1,4 @@
-"""The bill at a glance: what was spent, by whom, on what, and how well it went."""
+"""The dashboard page."""
 
 from __future__ import annotations
 
@@ -10,79 +10,81 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from chat.admin.dashboard import key_figures as tiles
-from chat.admin.dashboard import table, usage_charts
-from chat.admin.dashboard.query import DIMENSIONS, RANGES, REFRESH, Wish, wish_of
-from chat.admin.pages import SEE_USAGE, needs, show
+from chat.admin.dashboard import charts, key_figures, table
+from chat.admin.dashboard.query import DAY_CHOICES, DIMENSION_LABELS, REFRESH_SECONDS, DashboardQuery, parse_query
+from chat.admin.pages import SEE_USAGE, render_page, require_permissions
 from chat.usage import reports
-from chat.usage.reports import Line, Span
+from chat.usage.reports import DateRange, UsageLine
 
-SHOWN_LINES = 500
+MAX_ROWS = 500
 
 
-@needs(SEE_USAGE)
+@require_permissions(SEE_USAGE)
 @require_safe
 def dashboard(request: HttpRequest) -> HttpResponse:
-    wish = wish_of(request)
-    lines = reports.by(wish.by, wish.span, order=wish.order)
+    """The usage of a range of days, as a page or, with `?format=csv`, as CSV."""
+    query = parse_query(request)
+    lines = reports.by(query.by, query.date_range, order=query.order)
     if request.GET.get("format") == "csv":
-        return table.sheet(wish, lines)
-    now, before = reports.total(wish.span), _line_before(wish.span)
-    response = show(
+        return table.csv_download(query, lines)
+    total, previous = reports.total(query.date_range), _previous_total(query.date_range)
+    response = render_page(
         request,
         "dashboard",
         _("Usage"),
-        wish=wish,
-        period=_period(wish.span),
-        ranges=_ranges(wish),
-        tabs=_tabs(wish),
-        tiles=tiles.tiles(now, before, wish.span),
-        charts=usage_charts.draw(wish.span, lines if wish.by == "day" else None),
-        heads=table.heads(wish),
-        with_people=wish.by != "user",
-        rows=[table.row(line, wish, now.cost) for line in lines[:SHOWN_LINES]],
-        hidden=max(len(lines) - SHOWN_LINES, 0),
-        total=table.row(now, wish, now.cost),
-        csv_query=wish.query(format="csv"),
-        refresh_query=wish.query(every="" if wish.every else str(REFRESH)),
-        unpriced=now.unpriced,
-        estimated=now.estimated,
+        query=query,
+        period=_period(query.date_range),
+        ranges=_ranges(query),
+        tabs=_tabs(query),
+        tiles=key_figures.tiles(total, previous, query.date_range),
+        charts=charts.usage_charts(query.date_range, lines if query.by == "day" else None),
+        columns=table.columns(query),
+        with_people=query.by != "user",
+        rows=[table.row(line, query, total.cost) for line in lines[:MAX_ROWS]],
+        hidden=max(len(lines) - MAX_ROWS, 0),
+        total=table.row(total, query, total.cost),
+        csv_url=query.url(format="csv"),
+        refresh_url=query.url(every="" if query.refresh else str(REFRESH_SECONDS)),
+        unpriced=total.unpriced,
+        estimated=total.estimated,
     )
-    if wish.every:
-        response.headers["Refresh"] = str(REFRESH)
+    if query.refresh:
+        response.headers["Refresh"] = str(REFRESH_SECONDS)
     return response
 
 
-def _line_before(span: Span) -> Line:
-    """As many days right before; nothing for today alone, which is not over yet."""
-    if span == Span.last_days(1):
-        return Line()
-    last = span.first - dt.timedelta(days=1)
-    return reports.total(Span(first=last - dt.timedelta(days=span.length - 1), last=last))
+def _previous_total(date_range: DateRange) -> UsageLine:
+    """The usage of as many days right before. Empty for today alone, as today has not ended."""
+    if date_range == DateRange.last_days(1):
+        return UsageLine()
+    last = date_range.first - dt.timedelta(days=1)
+    return reports.total(DateRange(first=last - dt.timedelta(days=date_range.length - 1), last=last))
 
 
-def _period(span: Span) -> str:
-    first, last = date_format(span.first), date_format(span.last)
+def _period(date_range: DateRange) -> str:
+    first, last = date_format(date_range.first), date_format(date_range.last)
     return first if first == last else f"{first} – {last}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
+    """A link that changes one query parameter."""
+
     label: str
-    query: str
+    url: str
     chosen: bool
 
 
-def _ranges(wish: Wish) -> list[Choice]:
+def _ranges(query: DashboardQuery) -> list[Choice]:
     labels = {1: _("Today"), 7: _("7 days"), 30: _("30 days"), 90: _("90 days")}
     return [
-        Choice(label=labels[days], query=wish.query(days=str(days), since="", until=""), chosen=days == wish.days)
-        for days in RANGES
+        Choice(label=labels[days], url=query.url(days=str(days), since="", until=""), chosen=days == query.days)
+        for days in DAY_CHOICES
     ]
 
 
-def _tabs(wish: Wish) -> list[Choice]:
+def _tabs(query: DashboardQuery) -> list[Choice]:
     return [
-        Choice(label=str(label), query=wish.query(by=name, order=""), chosen=name == wish.by)
-        for name, label in DIMENSIONS.items()
+        Choice(label=str(label), url=query.url(by=name, order=""), chosen=name == query.by)
+        for name, label in DIMENSION_LABELS.items()
     ]

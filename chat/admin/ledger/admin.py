@@ -1,4 +1,4 @@
-"""The usage ledger: read only, for everyone."""
+"""The list of ledger rows and the page of one row; also the URLs of the pages beside it."""
 
 from __future__ import annotations
 
@@ -6,77 +6,26 @@ import uuid
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.paginator import Page, Paginator
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
-from chat.admin import csv_export as sheets
-from chat.admin import running_answers as live
-from chat.admin.dashboard import views as dashboard
-from chat.admin.health import views as health
+from chat.admin import running_answers
+from chat.admin.dashboard.views import dashboard
+from chat.admin.health.views import health
+from chat.admin.ledger.csv import csv_download
 from chat.admin.ledger.filters import DaysFilter, EndedFilter, GroupFilter, ModelFilter, PersonFilter, ReasonFilter
+from chat.admin.ledger.paginator import SummingPaginator
 from chat.admin.pages import READ_CONVERSATIONS
+from chat.admin.read_only import ReadOnlyAdmin
 from chat.models import Conversation, Status, UsageRecord, User
-from chat.models.daily import site_day
-from chat.usage import formatting as words
-
-MOST_CSV_ROWS = 100_000
-
-
-class ReadOnly(admin.ModelAdmin):
-    """Nothing here is added, changed or deleted, not even by superusers."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class Summing(Paginator):
-    """Counts and adds up in one query."""
-
-    @cached_property
-    def sums(self) -> dict[str, int]:
-        rows: Any = self.object_list
-        return rows.order_by().aggregate(
-            rows=Count("pk"),
-            prompt_tokens=Sum("prompt_tokens", default=0),
-            completion_tokens=Sum("completion_tokens", default=0),
-            cost=Sum("cost", default=0),
-        )
-
-    @cached_property
-    def count(self) -> int:
-        return self.sums["rows"]
-
-    def page(self, number: Any) -> Page:
-        """The ids first: skipping half a million of them reads an index, skipping rows reads the table."""
-        number = self.validate_number(number)
-        first = (number - 1) * self.per_page
-        rows: Any = self.object_list
-        keys = list(rows.values_list("pk", flat=True)[first : first + self.per_page])
-        return Page(rows.filter(pk__in=keys), number, self)
-
-    def words(self) -> dict[str, str]:
-        sums = self.sums
-        return {
-            "rows": words.count(sums["rows"]),
-            "prompt_tokens": words.count(sums["prompt_tokens"]),
-            "completion_tokens": words.count(sums["completion_tokens"]),
-            "cost": words.dollars(sums["cost"]),
-        }
+from chat.usage import formatting
 
 
 @admin.register(UsageRecord)
-class UsageRecordAdmin(ReadOnly):
+class UsageRecordAdmin(ReadOnlyAdmin):
     list_display = (
         "created_at",
         "user",
@@ -125,17 +74,18 @@ class UsageRecordAdmin(ReadOnly):
     sortable_by = ("created_at", "dollars")
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    paginator = Summing
+    paginator = SummingPaginator
     actions = ("as_csv",)
+    max_csv_rows = 100_000
     change_list_template = "admin/chat/ledger.html"
 
     def get_urls(self) -> list[URLPattern]:
         view: Any = self.admin_site.admin_view
         return [
-            path("dashboard/", view(dashboard.dashboard), name="chat_dashboard"),
-            path("running/", view(live.live), name="chat_live"),
-            path("running/<uuid:message_id>/stop/", view(live.stop), name="chat_stop"),
-            path("health/", view(health.health), name="chat_health"),
+            path("dashboard/", view(dashboard), name="chat_dashboard"),
+            path("running/", view(running_answers.running_answers_page), name="chat_live"),
+            path("running/<uuid:message_id>/stop/", view(running_answers.stop), name="chat_stop"),
+            path("health/", view(health), name="chat_health"),
             *super().get_urls(),
         ]
 
@@ -153,92 +103,63 @@ class UsageRecordAdmin(ReadOnly):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[UsageRecord], search_term: str
     ) -> tuple[QuerySet[UsageRecord], bool]:
-        """Finds the people first: their names are few, the ledger's rows are not."""
+        """Search for an id, or for user names; the users are selected first, as they are few and the rows are many."""
         term = search_term.strip()
         if not term:
             return queryset, False
-        if found := _as_uuid(term):
+        if found := _parse_uuid(term):
             return queryset.filter(Q(message_id=found) | Q(conversation_id=found)), False
-        people = list(User.objects.filter(username__icontains=term).values_list("pk", flat=True))
-        return queryset.filter(user__in=people), False
+        users = list(User.objects.filter(username__icontains=term).values_list("pk", flat=True))
+        return queryset.filter(user__in=users), False
 
-    @admin.display(description=lazy("how it ended"))
+    @admin.display(description=lazy("status"))
     def ended(self, record: UsageRecord) -> str:
         label = str(Status(record.status).label) if record.status in Status.values else record.status
         return f"{label} ({record.reason})" if record.reason else label
 
     @admin.display(description=lazy("prompt"))
     def prompt(self, record: UsageRecord) -> str:
-        return words.count(record.prompt_tokens)
+        return formatting.number(record.prompt_tokens)
 
     @admin.display(description=lazy("answer"))
     def completion(self, record: UsageRecord) -> str:
-        return words.count(record.completion_tokens)
+        return formatting.number(record.completion_tokens)
 
     @admin.display(description=lazy("cost"), ordering="cost")
     def dollars(self, record: UsageRecord) -> str:
-        return _("unknown") if record.cost is None else f"${record.cost / 1_000_000:.6f}"
+        return _("unknown") if record.cost is None else f"${formatting.exact_dollars(record.cost)}"
 
     @admin.display(description=lazy("reserved cost"))
     def reserved_dollars(self, record: UsageRecord) -> str:
-        return f"${record.reserved_cost / 1_000_000:.6f}"
+        return f"${formatting.exact_dollars(record.reserved_cost)}"
 
     @admin.display(description=lazy("first token"))
     def first_token(self, record: UsageRecord) -> str:
-        return words.seconds(record.first_token_ms)
+        return formatting.response_time(record.first_token_ms)
 
     @admin.display(description=lazy("duration"))
     def duration(self, record: UsageRecord) -> str:
-        return words.seconds(record.duration_ms)
+        return formatting.response_time(record.duration_ms)
 
     @admin.action(description=lazy("Download as CSV"), permissions=("view",))
     def as_csv(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> HttpResponse | None:
-        if queryset[MOST_CSV_ROWS:].exists():
-            text = _("More than %(most)s rows: narrow the list down first.")
-            messages.error(request, text % {"most": words.count(MOST_CSV_ROWS)})
+        if queryset[self.max_csv_rows :].exists():
+            text = _("More than %(max)s rows: use filters to select fewer.")
+            messages.error(request, text % {"max": formatting.number(self.max_csv_rows)})
             return None
-        return sheets.download(f"ledger-{site_day()}", CSV_COLUMNS, _csv_rows(queryset))
+        return csv_download(queryset)
 
 
 def _read_url(request: HttpRequest, record: UsageRecord | None) -> str:
-    """Where the conversation of this row may be read, if it may."""
-    user: Any = request.user
-    if record is None or not user.has_perm(READ_CONVERSATIONS):
+    """The page that shows the conversation of this row, for those who may read it."""
+    if record is None or not request.user.has_perm(READ_CONVERSATIONS):
         return ""
-    found = Conversation.objects.filter(pk=record.conversation_id, deleted_at=None).exists()
-    return reverse("admin:chat_read", args=(record.conversation_id,)) if found else ""
+    exists = Conversation.objects.filter(pk=record.conversation_id, deleted_at=None).exists()
+    return reverse("admin:chat_read", args=(record.conversation_id,)) if exists else ""
 
 
-def _as_uuid(term: str) -> uuid.UUID | None:
+def _parse_uuid(term: str) -> uuid.UUID | None:
     try:
         return uuid.UUID(term)
     except ValueError:
         return None
-
-
-CSV_COLUMNS = (
-    "created_at",
-    "username",
-    "model",
-    "status",
-    "reason",
-    "prompt_tokens",
-    "cached_tokens",
-    "completion_tokens",
-    "reasoning_tokens",
-    "cost_usd",
-    "exact",
-    "first_token_ms",
-    "duration_ms",
-    "message_id",
-    "conversation_id",
-    "upstream_request_id",
-)
-
-
-def _csv_rows(queryset: QuerySet[UsageRecord]) -> Any:
-    names = [{"username": "user__username", "cost_usd": "cost"}.get(name, name) for name in CSV_COLUMNS]
-    money = names.index("cost")
-    for row in queryset.values_list(*names).iterator(chunk_size=2000):
-        cost = None if row[money] is None else f"{row[money] / 1_000_000:.6f}"
-        yield [row[0].isoformat(), *row[1:money], cost, *row[money + 1 :]]

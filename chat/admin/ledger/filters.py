@@ -1,4 +1,4 @@
-"""What the usage ledger can be narrowed to."""
+"""The filters of the usage ledger."""
 
 from __future__ import annotations
 
@@ -19,33 +19,35 @@ from chat.models.daily import BROKEN, site_day
 
 
 class DaysFilter(admin.DateFieldListFilter):
-    """The dashboard's ranges; a range that it links to shows as what it is."""
+    """The ranges of the dashboard, and a link for the current range where it is another one."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         today = site_day()
         ranges = {1: _("Today"), 7: _("7 days"), 30: _("30 days"), 90: _("90 days")}
         links: list[tuple[Any, dict[str, Any]]] = [(_("Any day"), {})]
-        links += [(label, self._ends(today - dt.timedelta(days=days - 1), today)) for days, label in ranges.items()]
-        chosen = {name: values[-1] for name, values in self.date_params.items()}
-        if chosen and chosen not in [ends for _label, ends in links]:
-            links.append((self._label(chosen), chosen))
+        links += [
+            (label, self._parameters(today - dt.timedelta(days=days - 1), today)) for days, label in ranges.items()
+        ]
+        current = {name: values[-1] for name, values in self.date_params.items()}
+        if current and current not in [parameters for _label, parameters in links]:
+            links.append((self._label(current), current))
         self.links = tuple(links)
 
-    def _ends(self, first: dt.date, last: dt.date) -> dict[str, str]:
+    def _parameters(self, first: dt.date, last: dt.date) -> dict[str, str]:
         return {self.lookup_kwarg_since: str(first), self.lookup_kwarg_until: str(last + dt.timedelta(days=1))}
 
-    def _label(self, chosen: dict[str, str]) -> str:
+    def _label(self, parameters: dict[str, str]) -> str:
         try:
-            first = dt.date.fromisoformat(chosen[self.lookup_kwarg_since])
-            last = dt.date.fromisoformat(chosen[self.lookup_kwarg_until]) - dt.timedelta(days=1)
+            first = dt.date.fromisoformat(parameters[self.lookup_kwarg_since])
+            last = dt.date.fromisoformat(parameters[self.lookup_kwarg_until]) - dt.timedelta(days=1)
         except (KeyError, ValueError):
             return _("Other days")
         return date_format(first) if first == last else f"{date_format(first)} – {date_format(last)}"
 
 
 class ModelFilter(admin.SimpleListFilter):
-    """The catalogue's names: looking for those in use would read the whole ledger."""
+    """The models of the catalogue: the names in use would have to be read from the whole ledger."""
 
     title = lazy("model")
     parameter_name = "model"
@@ -61,12 +63,14 @@ class ModelFilter(admin.SimpleListFilter):
 
 
 class EndedFilter(admin.SimpleListFilter):
-    title = lazy("how it ended")
+    """By status; `broken` selects failed and interrupted answers, as the dashboard counts them."""
+
+    title = lazy("status")
     parameter_name = "ended"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        ends = [(status.value, status.label) for status in Status if status not in RUNNING]
-        return [*ends, ("broken", _("Failed or interrupted"))]
+        final = [(status.value, status.label) for status in Status if status not in RUNNING]
+        return [*final, ("broken", _("Failed or interrupted"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
         chosen = self.value()
@@ -76,7 +80,7 @@ class EndedFilter(admin.SimpleListFilter):
 
 
 class LinkedFilter(admin.SimpleListFilter):
-    """Shows only what another page linked to: nobody picks one of a hundred people from a list."""
+    """Offers no choices of its own: other pages link to one value, as a list of all users would be too long."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         chosen = self.value()
@@ -86,7 +90,7 @@ class LinkedFilter(admin.SimpleListFilter):
         return chosen
 
     def key(self) -> int | None:
-        """None, where `none` or nonsense was asked for: rows without one."""
+        """The id to filter by; None, which selects rows without one, for `none` and for anything invalid."""
         chosen = self.value() or ""
         return int(chosen) if chosen.isdecimal() and len(chosen) < 19 else None
 
