@@ -81,8 +81,9 @@ def rebuild(day: dt.date) -> None:
         ledger, _daily = _totals(day)
         for key, same in groupby(rows, key=lambda row: (row.user_id, row.model)):
             _replace(list(same), ledger.pop(key, {}))
-        for (user_id, model), totals in ledger.items():
-            DailyUsage.objects.create(user_id=user_id, model=model, day=day, **totals)
+        DailyUsage.objects.bulk_create(
+            DailyUsage(user_id=user_id, model=model, day=day, **totals) for (user_id, model), totals in ledger.items()
+        )
 
 
 def _replace(rows: list[DailyUsage], totals: Mapping[str, int]) -> None:
