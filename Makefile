@@ -39,10 +39,10 @@ test: $(VENV)/.dev
 		cd tests/js && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund; }; fi
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-# What another Python, and the Django it gets, would break first: the commands, the books, the pages, the API.
+# What another Python, and the Django it gets, would break first: the commands, the usage ledger, the pages, the API.
 newest: newest-ready
 	$(if $(NEWEST),$(MAKE) test $(IN_NEWEST) \
-		ARGS="tests/test_commands.py tests/test_ledger.py tests/test_admin.py tests/test_api.py tests/test_recovery.py")
+		ARGS="tests/commands tests/test_ledger.py tests/admin tests/test_api.py tests/test_recovery.py")
 
 newest-ready:
 	$(if $(NEWEST),$(MAKE) .venv-newest/.dev $(IN_NEWEST))

@@ -17,7 +17,6 @@ from chat.limits.plans import rules_for, subject_of
 from chat.models import DailyUsage, Plan, UsageRecord, User
 from chat.models.daily import site_day
 from chat.models.usage import Outcome
-from chat.usage.formatting import dollars
 
 pytestmark = pytest.mark.django_db
 
@@ -150,18 +149,3 @@ def test_it_has_no_inline_style_or_script(page: Client, alice: User) -> None:
     assert " style=" not in html
     assert not re.search(r"<script(?![^>]* src=)", html)
     assert not re.search(r"\son\w+=", html)
-
-
-@pytest.mark.parametrize(
-    ("micro", "shown"),
-    [
-        (0, "$0.00"),
-        (7, "$0.000007"),
-        (123, "$0.0001"),
-        (9_949, "$0.0099"),
-        (500_000, "$0.50"),
-        (12_345_678_901, "$12,345.68"),
-    ],
-)
-def test_small_amounts_are_not_rounded_to_nothing(micro: int, shown: str) -> None:
-    assert dollars(micro) == shown
