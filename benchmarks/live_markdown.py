@@ -135,7 +135,7 @@ def pieces(text: str) -> Iterator[list[Delta]]:
 def measure(name: str, text: str) -> None:
     highlight.cache_clear()
     _render_short.cache_clear()
-    encoder = HtmlEncoder(DOM_ID, 0)
+    encoder = HtmlEncoder(message_id=DOM_ID.removeprefix("m-"), after=0)
     sent = frames = 0
     started = time.process_time()
     for events in pieces(text):

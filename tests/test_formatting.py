@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from chat.usage import formatting
+from chat.infra import formatting
 
 
 @pytest.mark.parametrize(

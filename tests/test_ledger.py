@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from chat import answers as starting
 from chat import errors, providers
-from chat.answers import runner, start
+from chat.answers import AnswerRequest, current_runner
 from chat.infra.database_threads import run_in_db_thread
 from chat.models import ChatModel, Conversation, DailyUsage, Message, ModelPrice, Plan, UsageRecord, User
 from chat.models.daily import FIRST_TOKEN_BOUNDS_MS, bucket_of, site_day
@@ -167,7 +168,7 @@ async def _one(people: list[User], kind: str, number: int, dice: random.Random) 
     """Send, and do to the answer what `kind` says. Returns the id of the answer and the kind."""
     question = {"stopped": "endless", "deleted": "endless", "left": "endless", "twice": "fine"}.get(kind, kind)
     person, key = people[number % len(people)], str(uuid.uuid4())
-    ask: Callable[[], Awaitable[start.Sent]] = lambda: start.send(  # noqa: E731
+    ask: Callable[[], Awaitable[AnswerRequest]] = lambda: starting.send(  # noqa: E731
         person, f"{question} {number}", client_key=key, model=dice.choice((*PRICES, "unknown"))
     )
     if kind == "twice":
@@ -179,11 +180,11 @@ async def _one(people: list[User], kind: str, number: int, dice: random.Random) 
     if kind in ("stopped", "deleted"):
         await asyncio.sleep(dice.choice((0, 0.01, 0.05)))  # not a wait: answers are met at different points
     if kind == "stopped":
-        await start.stop(person, first.answer.pk)
+        await starting.stop(person, first.answer.pk)
     elif kind == "deleted":
-        await run_in_db_thread(Conversation.objects.filter(pk=first.conversation.pk).delete)
+        await run_in_db_thread(Conversation.objects.filter(pk=first.answer.conversation_id).delete)
     if kind != "left":
-        await runner.current().wait(first.answer.pk)
+        await current_runner().wait(first.answer.pk)
     return first.answer.pk, kind
 
 
@@ -198,7 +199,7 @@ async def _all(people: list[User], kinds: list[str]) -> dict[uuid.UUID, str]:
         done = await asyncio.gather(*(one(number, kind) for number, kind in enumerate(kinds)))
         await run_in_db_thread(people[-1].delete)
     finally:
-        await runner.current().drain()
+        await current_runner().drain()
         await providers.close()
     return dict(done)
 
@@ -259,14 +260,14 @@ def test_a_generation_has_the_price_of_its_start_when_the_price_changes_at_midni
         answers = []
         for script in (gated(gate), text("Hi", usage=(10, 5))):
             fake_upstream.enqueue(script)
-            sent = await start.send(alice, "hello", client_key=str(uuid.uuid4()), model="cheap")
+            sent = await starting.send(alice, "hello", client_key=str(uuid.uuid4()), model="cheap")
             if not answers:
                 await asyncio.to_thread(gate.wait_until_reached)
                 clock["now"] = midnight
                 gate.open()
-            await runner.current().wait(sent.answer.pk)
+            await current_runner().wait(sent.answer.pk)
             answers.append(sent.answer.pk)
-        await runner.current().drain()
+        await current_runner().drain()
         await providers.close()
         return answers
 

@@ -54,13 +54,13 @@ def use(user: User, days_ago: int, **amounts: Any) -> None:
 
 def test_it_shows_each_limit_with_what_is_used_held_and_left(page: Client, alice: User) -> None:
     reserve = {"subject": subject_of(alice), "rules": rules_for(alice)}
-    limiter.reserve_sync(**reserve, lease_id="done", tokens=30_000, cost=1_000_000)
-    limiter.settle_sync(subject_of(alice), lease_id="done", tokens=30_000, cost=1_000_000)
-    limiter.reserve_sync(**reserve, lease_id="running", tokens=60_000, cost=0)
+    limiter.current().reserve_sync(**reserve, reservation_id="done", tokens=30_000, cost=1_000_000)
+    limiter.current().settle_sync(subject_of(alice), reservation_id="done", tokens=30_000, cost=1_000_000)
+    limiter.current().reserve_sync(**reserve, reservation_id="running", tokens=60_000, cost=0)
     html = page.get("/usage/").content.decode()
     tokens = gauge(html, "tokens_per_day")
-    assert tokens.startswith("low: 100,000 tokens per day 10,000 left 90 % 30,000 used · 60,000 held")
-    assert "All back" in tokens
+    assert tokens.startswith("low: 100,000 tokens per day 10,000 left 90 % 30,000 used · 60,000 reserved")
+    assert "Resets" in tokens
     assert gauge(html, "cost_per_month").startswith("ok: $5.00 per month $4.00 left 20 % $1.00 used")
     assert gauge(html, "requests_per_minute").startswith("ok: 20 messages per minute 18 left")
     assert html.index("tokens_per_day") < html.index("cost_per_month"), "the tightest limit comes first"
@@ -73,7 +73,7 @@ def test_a_limiter_that_does_not_answer_leaves_the_rest_of_the_page(
     def down(*args: object) -> None:
         raise errors.LimiterUnavailable
 
-    monkeypatch.setattr(limiter, "peek_sync", down)
+    monkeypatch.setattr(limiter.Limiter, "peek_sync", down)
     use(alice, 1, cost=2_500_000)
     html = page.get("/usage/").content.decode()
     assert "Limits cannot be checked right now" in html

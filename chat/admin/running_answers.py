@@ -20,9 +20,9 @@ from django.views.decorators.http import require_POST, require_safe
 from chat import errors
 from chat.accounts.http import AuthenticatedHttpRequest
 from chat.admin.pages import SEE_USAGE, STOP_ANSWERS, log_change, render_page, require_permissions
-from chat.answers import start
+from chat.answers import stop_for_admin
+from chat.infra import formatting
 from chat.models import Message, ServerProcess, Status
-from chat.usage import formatting
 
 MAX_SHOWN = 200
 REFRESH_SECONDS = 5
@@ -58,7 +58,7 @@ def running_answers_page(request: HttpRequest) -> HttpResponse:
 def stop(request: AuthenticatedHttpRequest, message_id: uuid.UUID) -> HttpResponse:
     """Stop an answer of any user, and return to the page that the form was on."""
     try:
-        answer = async_to_sync(start.stop_for_admin)(message_id)
+        answer = async_to_sync(stop_for_admin)(message_id)
     except errors.NotFound:
         raise Http404 from None
     user = answer.conversation.user

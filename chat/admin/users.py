@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from chat.accounts import personal_data
 from chat.accounts.invitations import invitation_url
-from chat.admin import allowance
+from chat.admin import limits
 from chat.admin.generic import ModelAdmin, UserChangeForm
 from chat.admin.generic import UserAdmin as DjangoUserAdmin
 from chat.admin.widgets import NativeWidgets
@@ -52,8 +52,8 @@ class UserAdmin(NativeWidgets, DjangoUserAdmin):
     def get_urls(self) -> list[URLPattern]:
         view: Any = self.admin_site.admin_view
         return [
-            path("<int:user_id>/limits/", view(allowance.allowance), name="chat_user_limits"),
-            path("<int:user_id>/limits/reset/", view(allowance.reset), name="chat_user_limits_reset"),
+            path("<int:user_id>/limits/", view(limits.user_limits), name="chat_user_limits"),
+            path("<int:user_id>/limits/reset/", view(limits.reset), name="chat_user_limits_reset"),
             *super().get_urls(),
         ]
 

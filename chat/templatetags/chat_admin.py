@@ -7,8 +7,9 @@ from typing import Any
 from django import template
 
 from chat.admin.health.views import summary
+from chat.infra import formatting
 from chat.models import Message
-from chat.usage import formatting, reports
+from chat.usage import reports
 from chat.usage.reports import DateRange
 
 register = template.Library()

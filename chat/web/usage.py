@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from chat import errors
 from chat.accounts.http import AuthenticatedHttpRequest
-from chat.limits import limiter, plans
-from chat.limits import messages as wording
-from chat.limits.values import RuleState
+from chat.infra import formatting
+from chat.limits.status import LimitStatus, limit_states, present
 from chat.models import User
-from chat.usage import formatting, reports
+from chat.usage import reports
 from chat.usage.reports import DateRange, UsageLine
 from chat.web.decorators import login_required
 
@@ -28,20 +26,6 @@ RANGES = (7, 30, 90)
 HEIGHT = 100
 STEP = 10
 GAP = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gauge:
-    """One limit in words; `percent` is used and held, of the limit."""
-
-    name: str
-    label: str
-    percent: int
-    level: str
-    used: str
-    held: str
-    remaining: str
-    resets_at: dt.datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +68,7 @@ def usage(request: AuthenticatedHttpRequest) -> HttpResponse:
     days = reports.by_day(date_range, user=person)
     total = reports.total(date_range, user=person)
     context = {
-        "gauges": gauges(person),
+        "gauges": _limits(person),
         "ranges": RANGES,
         "length": length,
         "total": total,
@@ -97,30 +81,12 @@ def usage(request: AuthenticatedHttpRequest) -> HttpResponse:
     return render(request, "chat/usage.html", context)
 
 
-def gauges(person: User) -> list[Gauge] | None:
-    """Every limit, the tightest first; None while the limiter does not answer."""
+def _limits(person: User) -> list[LimitStatus] | None:
+    """Every limit, the tightest first; None while limits cannot be checked."""
     try:
-        states = limiter.peek_sync(plans.subject_of(person), plans.rules_for(person))
+        return present(limit_states(person))
     except errors.LimiterUnavailable:
         return None
-    return [_gauge(state) for state in sorted(states, key=lambda state: -state.share)]
-
-
-def _gauge(state: RuleState) -> Gauge:
-    def amount(value: int) -> str:
-        return formatting.dollars(value) if state.rule.unit == "cost" else f"{value:,}"
-
-    percent = round(100 * state.share)
-    return Gauge(
-        name=state.rule.name,
-        label=wording.describe(state.rule),
-        percent=percent,
-        level="out" if not state.remaining else "low" if percent >= 80 else "ok",
-        used=amount(state.used),
-        held=amount(state.held),
-        remaining=amount(state.remaining),
-        resets_at=timezone.now() + dt.timedelta(seconds=state.resets_in) if state.resets_in else None,
-    )
 
 
 def charts(days: Sequence[UsageLine], total: UsageLine) -> list[Chart]:

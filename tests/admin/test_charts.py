@@ -9,7 +9,7 @@ import pytest
 
 from chat.admin.csv_export import csv_response
 from chat.admin.dashboard.charts import Chart, Series, axis_top, bar_chart, line_chart
-from chat.usage import formatting
+from chat.infra import formatting
 
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])

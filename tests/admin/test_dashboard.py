@@ -12,8 +12,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from chat.infra import formatting
 from chat.models import User
-from chat.usage import formatting
 from tests.admin.sample import LABELS, Row, last_days, sums
 
 pytestmark = pytest.mark.django_db

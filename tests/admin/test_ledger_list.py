@@ -13,8 +13,8 @@ import pytest
 from django.test import Client
 
 from chat.admin.ledger.admin import UsageRecordAdmin
+from chat.infra import formatting
 from chat.models import UsageRecord
-from chat.usage import formatting
 from tests.admin.sample import ROWS, Row, sums
 
 pytestmark = pytest.mark.django_db

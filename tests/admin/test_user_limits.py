@@ -15,27 +15,34 @@ pytestmark = pytest.mark.django_db
 
 
 def remaining(user: User) -> dict[str, int]:
-    return {state.rule.name: state.remaining for state in limiter.peek_sync(subject_of(user), rules_for(user))}
+    states = limiter.current().peek_sync(subject_of(user), rules_for(user))
+    return {state.rule.name: state.remaining for state in states}
 
 
-def use(user: User, lease_id: str, *, reserved: int, tokens: int) -> None:
+def reserve(user: User, reservation_id: str, tokens: int) -> None:
+    limiter.current().reserve_sync(
+        subject_of(user), rules_for(user), reservation_id=reservation_id, tokens=tokens, cost=0
+    )
+
+
+def use(user: User, reservation_id: str, *, reserved: int, tokens: int) -> None:
     """One answer that reserved some tokens and used others."""
-    limiter.reserve_sync(subject_of(user), rules_for(user), lease_id=lease_id, tokens=reserved, cost=0)
-    limiter.settle_sync(subject_of(user), lease_id=lease_id, tokens=tokens, cost=0)
+    reserve(user, reservation_id, reserved)
+    limiter.current().settle_sync(subject_of(user), reservation_id=reservation_id, tokens=tokens, cost=0)
 
 
-def test_the_page_shows_what_is_used_and_held(addresses: dict[str, str], boss: Client, alice: User) -> None:
+def test_the_page_shows_what_is_used_and_reserved(addresses: dict[str, str], boss: Client, alice: User) -> None:
     Plan.objects.filter(is_default=True).update(requests_per_minute=4, tokens_per_day=10_000, concurrent_answers=2)
-    limiter.reserve_sync(subject_of(alice), rules_for(alice), lease_id="one", tokens=3000, cost=0)
+    reserve(alice, "one", 3000)
     use(alice, "two", reserved=1000, tokens=500)
     response = boss.get(addresses["admin:chat_user_limits"])
-    gauges = {gauge.rule: gauge for gauge in response.context["gauges"]}
-    tokens = gauges["tokens_per_day"]
-    assert (tokens.used, tokens.held, tokens.remaining) == ("512", "3,000", "6,488")
-    assert (gauges["concurrent_answers"].used, gauges["concurrent_answers"].remaining) == ("1", "1")
-    assert gauges["requests_per_minute"].remaining == "2"
-    assert tokens.resets
-    assert [lease.lease_id for lease in response.context["loose"]] == ["one"]
+    rows = {row.status.name: row for row in response.context["rows"]}
+    tokens, answers = rows["tokens_per_day"].status, rows["concurrent_answers"].status
+    assert (tokens.used_text, tokens.reserved_text, tokens.remaining_text) == ("512", "3,000", "6,488")
+    assert (answers.used, answers.remaining) == (1, 1)
+    assert rows["requests_per_minute"].status.remaining == 2
+    assert rows["tokens_per_day"].resets
+    assert [each.reservation_id for each in response.context["loose"]] == ["one"]
 
 
 def test_a_reset_gives_back_one_limit(addresses: dict[str, str], boss: Client, alice: User) -> None:
@@ -71,7 +78,7 @@ def test_an_unknown_limit_is_not_found(addresses: dict[str, str], boss: Client) 
 def test_recent_refusals_name_the_limit(addresses: dict[str, str], boss: Client, alice: User) -> None:
     Plan.objects.filter(is_default=True).update(concurrent_answers=0)
     with pytest.raises(errors.LimitExceeded):
-        limiter.reserve_sync(subject_of(alice), rules_for(alice), lease_id="one", tokens=3000)
+        reserve(alice, "one", 3000)
     response = boss.get(addresses["admin:chat_user_limits"])
     assert "0 answers at the same time" in response.context["refusals"][0].rules
     assert "blocked" in response.content.decode()

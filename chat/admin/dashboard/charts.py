@@ -15,7 +15,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from chat.admin.dashboard.key_figures import failed_rate, stopped_rate
-from chat.usage import formatting, reports
+from chat.infra import formatting
+from chat.usage import reports
 from chat.usage.reports import DateRange, UsageLine
 
 MIN_DAYS = 14

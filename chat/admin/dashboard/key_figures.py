@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from chat.admin.pages import ledger_days, ledger_url
-from chat.usage import formatting
+from chat.infra import formatting
 from chat.usage.reports import DateRange, UsageLine
 
 Better = Literal["more", "less", ""]

@@ -13,7 +13,7 @@ from django.utils.formats import date_format
 from chat.admin.csv_export import csv_response
 from chat.admin.dashboard.query import COLUMN_LABELS, DIMENSION_LABELS, DashboardQuery
 from chat.admin.pages import ledger_days, ledger_url
-from chat.usage import formatting
+from chat.infra import formatting
 from chat.usage.reports import DateRange, UsageLine
 
 CSV_NUMBERS = (

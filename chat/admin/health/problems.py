@@ -48,7 +48,7 @@ def find_problems(processes: Sequence[ProcessLine], recent_errors: Sequence[Erro
 
 
 def _limiter_problems() -> list[Problem]:
-    if not limiter.degraded():
+    if not limiter.current().is_degraded:
         return []
     text = _("Redis does not answer: limits are decided without it, as LIMITER_WHEN_DOWN=%(mode)s says.")
     return [Problem(level="bad", text=text % {"mode": settings.LIMITER_WHEN_DOWN})]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from django.db.models import Count, Exists, OuterRef
 from django.utils import timezone
 
+from chat.infra import formatting
 from chat.models import Message, ServerProcess
-from chat.usage import formatting
 
 
 @dataclass(frozen=True, kw_only=True)

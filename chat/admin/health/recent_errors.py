@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from chat import errors, providers
 from chat.admin.pages import ledger_url
+from chat.infra import formatting
 from chat.models import UsageRecord
 from chat.models.daily import BROKEN
-from chat.usage import formatting
 
 PERIOD = dt.timedelta(hours=1)
 
@@ -64,11 +64,11 @@ def _line(
     moments = [error.last_at for error in seen_here] + ([row["last"]] if row else [])
     return ErrorLine(
         code=code or "unknown",
-        sentence=str(error_class.sentence) if error_class else "",
+        sentence=str(error_class.default_message) if error_class else "",
         answers=row["count"] if row else 0,
         seen_here=sum(error.count for error in seen_here),
         status=", ".join(str(error.status) for error in seen_here if error.status),
         last=formatting.age(max(moments), now),
-        tell_admin=getattr(error_class, "tell_admin", False),
+        tell_admin=getattr(error_class, "notify_admin", False),
         url=ledger_url(reason=code, ended="broken"),
     )

@@ -30,7 +30,7 @@ def check_services() -> list[Service]:
     return [
         _check(_("Database"), connection.display_name, _query_database),
         _check(cache_name, "" if settings.REDIS_URL else place, lambda: caches["default"].get("health")),
-        _check(_("Limits"), place, lambda: limiter.leases_sync("ip:health")),
+        _check(_("Limits"), place, lambda: limiter.current().reservations_sync("ip:health")),
     ]
 
 

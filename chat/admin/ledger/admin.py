@@ -20,8 +20,8 @@ from chat.admin.ledger.filters import DaysFilter, EndedFilter, GroupFilter, Mode
 from chat.admin.ledger.paginator import SummingPaginator
 from chat.admin.pages import READ_CONVERSATIONS
 from chat.admin.read_only import ReadOnlyAdmin
+from chat.infra import formatting
 from chat.models import Conversation, Status, UsageRecord, User
-from chat.usage import formatting
 
 
 @admin.register(UsageRecord)

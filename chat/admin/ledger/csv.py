@@ -9,9 +9,9 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 
 from chat.admin.csv_export import csv_response
+from chat.infra.formatting import exact_dollars
 from chat.models import UsageRecord
 from chat.models.daily import site_day
-from chat.usage.formatting import exact_dollars
 
 COLUMNS = (
     "created_at",

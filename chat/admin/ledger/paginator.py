@@ -9,8 +9,8 @@ from django.db.models import Count, Sum
 from django.utils.functional import cached_property
 
 from chat.admin.generic import Paginator
+from chat.infra import formatting
 from chat.models import UsageRecord
-from chat.usage import formatting
 
 
 class SummingPaginator(Paginator):

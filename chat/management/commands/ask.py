@@ -10,11 +10,11 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from chat import providers
-from chat.answers import runner, start
-from chat.eventlog import event_log
+from chat.answers import current_runner, send
 from chat.events import Delta, Failed, Finished, LogEvent
 from chat.management.command import BaseCommand
-from chat.models import User
+from chat.models import Message, User
+from chat.streaming.reader import read_events
 
 
 class Command(BaseCommand):
@@ -50,15 +50,15 @@ class Command(BaseCommand):
     async def _ask(self, user: User, question: str, model: str) -> str:
         """Send the question and print the answer. Returns the sentence of its failure, or ""."""
         try:
-            sent = await start.send(user, question, client_key=str(uuid.uuid4()), model=model)
+            sent = await send(user, question, client_key=str(uuid.uuid4()), model=model)
             try:
-                last = await self._print(sent.answer.pk)
+                last = await self._print(sent.answer)
             except asyncio.CancelledError:
-                runner.current().stop(sent.answer.pk)
+                current_runner().stop(sent.answer.pk)
                 raise
-            await runner.current().wait(sent.answer.pk)
+            await current_runner().wait(sent.answer.pk)
         finally:
-            await runner.current().drain()
+            await current_runner().drain()
             await providers.close()
         self.stdout.write("")
         if isinstance(last, Failed):
@@ -67,10 +67,10 @@ class Command(BaseCommand):
             self.stderr.write(f"[{last.status}]")
         return ""
 
-    async def _print(self, message_id: uuid.UUID) -> LogEvent | None:
+    async def _print(self, answer: Message) -> LogEvent | None:
         last: LogEvent | None = None
-        async with aclosing(event_log().tail(message_id)) as tail:
-            async for events in tail:
+        async with aclosing(read_events(answer)) as batches:
+            async for events in batches:
                 for event in events:
                     last = event
                     if isinstance(event, Delta):

@@ -1,4 +1,4 @@
-"""What one person may still use, as the limiter sees it right now."""
+"""The limits of one user right now: what is used, reserved and left, and resetting them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from chat import errors
 from chat.accounts.http import AuthenticatedHttpRequest
 from chat.admin.pages import CHANGE_LIMITS, SEE_USAGE, ledger_url, log_change, render_page, require_permissions
 from chat.admin.running_answers import list_running_answers, without_running_answer
+from chat.infra import formatting
 from chat.limits import limiter
 from chat.limits.messages import describe
 from chat.limits.plans import rules_for, subject_of
-from chat.limits.values import NEVER, Rule, RuleState
+from chat.limits.status import LimitStatus, present
+from chat.limits.values import Rule
 from chat.models import LimitOverride, Plan, User
 from chat.models.access import LIMIT_NAMES
-from chat.usage import formatting, reports
+from chat.usage import reports
 from chat.usage.reports import DateRange
 
 SEE_PEOPLE = "chat.view_user"
@@ -33,30 +35,30 @@ SEE_PEOPLE = "chat.view_user"
 
 @require_permissions(SEE_USAGE, SEE_PEOPLE)
 @require_safe
-def allowance(request: HttpRequest, user_id: int) -> HttpResponse:
+def user_limits(request: HttpRequest, user_id: int) -> HttpResponse:
     person = get_object_or_404(User, pk=user_id)
     overrides = {row.rule: row for row in LimitOverride.objects.filter(user=person).active()}
     rules = rules_for(person)
     answers = list_running_answers(conversation__user=person)
     try:
-        gauges = [_gauge(state, overrides) for state in limiter.peek_sync(subject_of(person), rules)]
-        leases = limiter.leases_sync(subject_of(person))
-        refusals = limiter.refusals_sync(subject_of(person))
+        states = limiter.current().peek_sync(subject_of(person), rules)
+        rows = [_row(status, overrides) for status in present(states, tightest_first=False)]
+        reservations = limiter.current().reservations_sync(subject_of(person))
+        refusals = limiter.current().refusals_sync(subject_of(person))
     except errors.LimiterUnavailable:
-        messages.error(request, _("Redis does not answer: what is used and held cannot be read right now."))
-        gauges, leases, refusals = [], [], []
+        messages.error(request, _("Redis does not answer: what is used and reserved cannot be read right now."))
+        rows, reservations, refusals = [], [], []
+    without = without_running_answer([each.reservation_id for each in reservations], answers)
     month = reports.total(DateRange.last_days(30), user=person)
     return render_page(
         request,
         "allowance",
         _("Usage and limits of %(name)s") % {"name": person.get_username()},
         person=person,
-        gauges=gauges,
+        rows=rows,
         unlimited=[_NAMES.get(name, name) for name in LIMIT_NAMES if name not in {rule.name for rule in rules}],
         answers=answers,
-        loose=[
-            each for each in leases if each.lease_id in without_running_answer([x.lease_id for x in leases], answers)
-        ],
+        loose=[each for each in reservations if each.reservation_id in without],
         refusals=[_refusal(each, rules) for each in refusals],
         plans=_plans(person),
         overrides=overrides.values(),
@@ -74,18 +76,18 @@ def allowance(request: HttpRequest, user_id: int) -> HttpResponse:
 @require_permissions(SEE_USAGE, SEE_PEOPLE, CHANGE_LIMITS)
 @require_POST
 def reset(request: AuthenticatedHttpRequest, user_id: int) -> HttpResponse:
-    """Gives back one limit, named by `rule`, or all."""
+    """Reset one limit, named by `rule`, or all."""
     person = get_object_or_404(User, pk=user_id)
     rule = request.POST.get("rule", "")
     if rule and rule not in LIMIT_NAMES:
         raise Http404
     try:
-        limiter.reset_sync(subject_of(person), rule or None)
+        limiter.current().reset_sync(subject_of(person), rule or None)
     except errors.LimiterUnavailable as error:
         messages.error(request, error.message)
     else:
         log_change(request, person, f"Reset the limit {rule}." if rule else "Reset all limits.")
-        messages.success(request, _("What was used is given back."))
+        messages.success(request, _("The usage was reset."))
     return HttpResponseRedirect(reverse("admin:chat_user_limits", args=(person.pk,)))
 
 
@@ -102,50 +104,29 @@ _NAMES: Mapping[str, str | Promise] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gauge:
-    """One limit; `used_share` and `held_share` are percent, as SVG wants them."""
+class LimitRow:
+    """One limit as the table shows it; the widths are percent, for the SVG bar."""
 
-    rule: str
-    words: str
-    used: str
-    held: str
-    remaining: str
+    status: LimitStatus
+    used_width: str
+    reserved_width: str
     resets: str
-    waits: str
-    used_share: str
-    held_share: str
-    full: bool
+    wait: str
     override: LimitOverride | None
 
 
-def _gauge(state: RuleState, overrides: Mapping[str, LimitOverride]) -> Gauge:
-    rule = state.rule
-    capacity = rule.capacity or 1
-    used = min(state.used / capacity, 1) if rule.limit else 1.0
-    held = min(state.held / capacity, 1 - used)
-    return Gauge(
-        rule=rule.name,
-        words=describe(rule),
-        used=_amount(rule, state.used),
-        held=_amount(rule, state.held),
-        remaining=_amount(rule, state.remaining),
-        resets=formatting.duration(state.resets_in) if state.resets_ms else "",
-        waits=_waits(state.wait_ms),
-        used_share=f"{used * 100:.1f}",
-        held_share=f"{held * 100:.1f}",
-        full=bool(state.wait_ms),
-        override=overrides.get(rule.name),
+def _row(status: LimitStatus, overrides: Mapping[str, LimitOverride]) -> LimitRow:
+    limit = status.rule.capacity
+    used = min(status.used / limit, 1) if limit else 1.0
+    reserved = min(status.reserved / limit, 1 - used) if limit else 0.0
+    return LimitRow(
+        status=status,
+        used_width=f"{used * 100:.1f}",
+        reserved_width=f"{reserved * 100:.1f}",
+        resets=formatting.duration(status.resets_in) if status.resets_in else "",
+        wait=_("blocked") if status.wait is None else formatting.duration(status.wait) if status.wait else "",
+        override=overrides.get(status.name),
     )
-
-
-def _waits(wait_ms: int) -> str:
-    if wait_ms == NEVER:
-        return _("blocked")
-    return formatting.duration(wait_ms / 1000) if wait_ms else ""
-
-
-def _amount(rule: Rule, value: int) -> str:
-    return formatting.dollars(value) if rule.unit == "cost" else formatting.number(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +146,7 @@ def _refusal(past: limiter.PastRefusal, rules: tuple[Rule, ...]) -> Refusal:
 
 
 def _plans(person: User) -> str:
-    """The plans of the person's groups, or the default one."""
+    """The plans of the user's groups, or the default plan."""
     names = list(Plan.objects.filter(groups__user=person).distinct().values_list("name", flat=True))
     names = names or list(Plan.objects.filter(is_default=True).values_list("name", flat=True))
-    return ", ".join(names) or _("the limits the site came with")
+    return ", ".join(names) or _("the built-in limits")
