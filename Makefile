@@ -48,7 +48,7 @@ coverage: $(VENV)/.dev
 # What another Python, and the Django it gets, would break first: commands, ledger, pages, API, and private API of others.
 newest: newest-ready
 	$(if $(NEWEST),$(MAKE) test $(IN_NEWEST) \
-		ARGS="tests/test_commands.py tests/test_ledger.py tests/test_admin.py tests/test_api.py tests/test_recovery.py")
+		ARGS="tests/commands tests/test_ledger.py tests/admin tests/test_api.py tests/test_recovery.py")
 
 newest-ready:
 	$(if $(NEWEST),$(MAKE) .venv-newest/.dev $(IN_NEWEST))

@@ -1,4 +1,4 @@
-"""`/usage/`: what a person has left and what they used, as the admin sees it."""
+"""The usage page: what is left of a user's limits, and what the user has used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from django.test import Client
 
 from chat import errors
 from chat.limits import limiter
-from chat.limits.messages import dollars
 from chat.limits.plans import rules_for, subject_of
 from chat.models import DailyUsage, Plan, UsageRecord, User
 from chat.models.daily import site_day
@@ -81,23 +80,44 @@ def test_a_limiter_that_does_not_answer_leaves_the_rest_of_the_page(
     assert "$2.50" in html
 
 
-def test_it_adds_up_the_days_of_the_range_and_of_this_person_alone(page: Client, alice: User) -> None:
+@pytest.fixture
+def used(alice: User) -> None:
+    """Some days of alice, and one of bob, which is not hers to see."""
     use(alice, 0, cost=1_000_000, prompt_tokens=1000, completion_tokens=234)
     use(alice, 6, cost=250_000, model="gpt-4o-mini", requests=3)
     use(alice, 29, cost=4_000_000)
     use(alice, 89, cost=8_000_000)
     use(alice, 90, cost=100_000_000)
     use(User.objects.create_user("bob"), 0, cost=900_000_000, model="bobs-model")
-    for days, spend in (("7", "$1.25"), ("30", "$5.25"), ("90", "$13.25"), ("", "$5.25"), ("1e9", "$5.25")):
-        html = page.get("/usage/", {"days": days}).content.decode()
-        assert f"Spend <strong>{spend}</strong>" in html, days
-        assert "bobs-model" not in html
+
+
+@pytest.mark.parametrize(
+    ("days", "spend"), [("7", "$1.25"), ("30", "$5.25"), ("90", "$13.25"), ("", "$5.25"), ("1e9", "$5.25")]
+)
+def test_it_adds_up_the_days_of_the_range(page: Client, used: None, days: str, spend: str) -> None:
+    html = page.get("/usage/", {"days": days}).content.decode()
+    assert f"Spend <strong>{spend}</strong>" in html
+
+
+def test_it_shows_nothing_of_other_users(page: Client, used: None) -> None:
+    assert "bobs-model" not in page.get("/usage/").content.decode()
+
+
+def test_it_shows_tokens_and_messages(page: Client, used: None) -> None:
     html = page.get("/usage/?days=7").content.decode()
     assert "Tokens <strong>1,234</strong>" in html
     assert "Messages <strong>4</strong>" in html
+
+
+def test_it_has_a_line_for_each_model(page: Client, used: None) -> None:
+    html = page.get("/usage/?days=7").content.decode()
     assert re.search(r"GPT-4o mini</bdi></th>\s*<td>3</td>\s*<td>0</td>\s*<td>\$0\.25</td>", html)
-    drawn = [svg.count("<rect") for svg in re.findall(r'<svg class="bars".*?</svg>', html, re.S)]
-    assert drawn == [2, 1, 2]
+
+
+def test_a_chart_has_a_bar_for_each_day_with_usage(page: Client, used: None) -> None:
+    html = page.get("/usage/?days=7").content.decode()
+    bars = [svg.count("<rect") for svg in re.findall(r'<svg class="bars".*?</svg>', html, re.S)]
+    assert bars == [2, 1, 2]
 
 
 def test_every_number_of_the_charts_is_in_a_table_too(page: Client, alice: User) -> None:
@@ -150,18 +170,3 @@ def test_it_has_no_inline_style_or_script(page: Client, alice: User) -> None:
     assert " style=" not in html
     assert not re.search(r"<script(?![^>]* src=)", html)
     assert not re.search(r"\son\w+=", html)
-
-
-@pytest.mark.parametrize(
-    ("micro", "shown"),
-    [
-        (0, "$0.00"),
-        (7, "$0.000007"),
-        (123, "$0.0001"),
-        (9_949, "$0.0099"),
-        (500_000, "$0.50"),
-        (12_345_678_901, "$12,345.68"),
-    ],
-)
-def test_small_amounts_are_not_rounded_to_nothing(micro: int, shown: str) -> None:
-    assert dollars(micro) == shown

@@ -16,9 +16,10 @@ from django.utils.translation import gettext_lazy as lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from chat import errors
-from chat.admin import words
-from chat.admin.live import running_answers, without_answer
-from chat.admin.pages import CHANGE_LIMITS, SEE_USAGE, ledger_url, needs, note, show
+from chat.accounts.http import AuthenticatedHttpRequest
+from chat.admin.pages import CHANGE_LIMITS, SEE_USAGE, ledger_url, log_change, render_page, require_permissions
+from chat.admin.running_answers import list_running_answers, without_running_answer
+from chat.infra import formatting
 from chat.limits import limiter
 from chat.limits.messages import describe
 from chat.limits.plans import rules_for, subject_of
@@ -27,18 +28,18 @@ from chat.limits.values import Rule
 from chat.models import LimitOverride, Plan, User
 from chat.models.access import LIMIT_NAMES
 from chat.usage import reports
-from chat.usage.reports import Span
+from chat.usage.reports import DateRange
 
 SEE_PEOPLE = "chat.view_user"
 
 
-@needs(SEE_USAGE, SEE_PEOPLE)
+@require_permissions(SEE_USAGE, SEE_PEOPLE)
 @require_safe
 def user_limits(request: HttpRequest, user_id: int) -> HttpResponse:
     person = get_object_or_404(User, pk=user_id)
     overrides = {row.rule: row for row in LimitOverride.objects.filter(user=person).active()}
     rules = rules_for(person)
-    answers = running_answers(conversation__user=person)
+    answers = list_running_answers(conversation__user=person)
     try:
         states = limiter.current().peek_sync(subject_of(person), rules)
         rows = [_row(status, overrides) for status in present(states, tightest_first=False)]
@@ -47,9 +48,9 @@ def user_limits(request: HttpRequest, user_id: int) -> HttpResponse:
     except errors.LimiterUnavailable:
         messages.error(request, _("Redis does not answer: what is used and reserved cannot be read right now."))
         rows, reservations, refusals = [], [], []
-    without = without_answer([each.reservation_id for each in reservations], answers)
-    month = reports.total(Span.last_days(30), user=person)
-    return show(
+    without = without_running_answer([each.reservation_id for each in reservations], answers)
+    month = reports.total(DateRange.last_days(30), user=person)
+    return render_page(
         request,
         "allowance",
         _("Usage and limits of %(name)s") % {"name": person.get_username()},
@@ -62,19 +63,19 @@ def user_limits(request: HttpRequest, user_id: int) -> HttpResponse:
         plans=_plans(person),
         overrides=overrides.values(),
         month={
-            "cost": words.dollars(month.cost),
-            "requests": words.count(month.requests),
-            "tokens": words.count(month.tokens),
-            "refusals": words.count(month.refusals),
+            "cost": formatting.dollars(month.cost),
+            "requests": formatting.number(month.requests),
+            "tokens": formatting.number(month.tokens),
+            "refusals": formatting.number(month.refusals),
         },
         ledger=ledger_url(person=str(person.pk)),
         at=timezone.now(),
     )
 
 
-@needs(SEE_USAGE, SEE_PEOPLE, CHANGE_LIMITS)
+@require_permissions(SEE_USAGE, SEE_PEOPLE, CHANGE_LIMITS)
 @require_POST
-def reset(request: HttpRequest, user_id: int) -> HttpResponse:
+def reset(request: AuthenticatedHttpRequest, user_id: int) -> HttpResponse:
     """Reset one limit, named by `rule`, or all."""
     person = get_object_or_404(User, pk=user_id)
     rule = request.POST.get("rule", "")
@@ -85,7 +86,7 @@ def reset(request: HttpRequest, user_id: int) -> HttpResponse:
     except errors.LimiterUnavailable as error:
         messages.error(request, error.message)
     else:
-        note(request, person, f"Reset the limit {rule}." if rule else "Reset all limits.")
+        log_change(request, person, f"Reset the limit {rule}." if rule else "Reset all limits.")
         messages.success(request, _("The usage was reset."))
     return HttpResponseRedirect(reverse("admin:chat_user_limits", args=(person.pk,)))
 
@@ -122,8 +123,8 @@ def _row(status: LimitStatus, overrides: Mapping[str, LimitOverride]) -> LimitRo
         status=status,
         used_width=f"{used * 100:.1f}",
         reserved_width=f"{reserved * 100:.1f}",
-        resets=words.span(status.resets_in) if status.resets_in else "",
-        wait=_("blocked") if status.wait is None else words.span(status.wait) if status.wait else "",
+        resets=formatting.duration(status.resets_in) if status.resets_in else "",
+        wait=_("blocked") if status.wait is None else formatting.duration(status.wait) if status.wait else "",
         override=overrides.get(status.name),
     )
 
@@ -138,7 +139,7 @@ class Refusal:
 def _refusal(past: limiter.PastRefusal, rules: tuple[Rule, ...]) -> Refusal:
     known = {rule.name: describe(rule) for rule in rules}
     return Refusal(
-        when=words.ago(past.last, timezone.now()),
+        when=formatting.age(past.last, timezone.now()),
         times=past.times,
         rules=", ".join(known.get(name, name) for name in past.waits),
     )

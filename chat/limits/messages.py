@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from chat.errors import ChatError, LimitExceeded
+from chat.infra.formatting import dollars, number
 from chat.limits.values import Rule, RuleState, wait_seconds
 
 
@@ -86,15 +87,7 @@ def describe(rule: Rule) -> str:
 
 def amount(rule: Rule, value: int) -> str:
     """A number in the unit of the rule: 12,000 or $1.50."""
-    return dollars(value) if rule.unit == "cost" else f"{value:,}"
-
-
-def dollars(micro_dollars: int) -> str:
-    """Two decimals; below $1 four where they add something, below $0.0001 six. Only 0 is shown as $0.00."""
-    value = micro_dollars / 1_000_000
-    if not micro_dollars or value >= 1:
-        return f"${value:,.2f}"
-    return f"${value:.6f}" if micro_dollars < 100 else f"${value:.4f}".removesuffix("00")
+    return dollars(value) if rule.unit == "cost" else number(value)
 
 
 def _period(rule: Rule) -> str:

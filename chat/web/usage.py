@@ -1,4 +1,4 @@
-"""What a person has left, and what they used."""
+"""The usage page: what is left of the user's limits, and what the user has used."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from django.views.decorators.http import require_safe
 
 from chat import errors
 from chat.accounts.http import AuthenticatedHttpRequest
-from chat.limits.messages import dollars
+from chat.infra import formatting
 from chat.limits.status import LimitStatus, limit_states, present
 from chat.models import User
 from chat.usage import reports
-from chat.usage.reports import Line, Span
+from chat.usage.reports import DateRange, UsageLine
 from chat.web.decorators import login_required
 
 RANGES = (7, 30, 90)
@@ -30,7 +30,7 @@ GAP = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """In units of the chart's view box."""
+    """One day of a chart, in units of its view box."""
 
     x: int
     y: int
@@ -40,6 +40,8 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
+    """A bar for each day with usage; `summary` is the accessible name."""
+
     title: str
     summary: str
     total: str
@@ -58,22 +60,22 @@ class Row:
 @require_safe
 @login_required
 def usage(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Days and amounts as the admin sees them; a range that is not offered becomes 30 days."""
+    """The user's limits and usage, by the same days as in the admin. A range that is not offered becomes 30 days."""
     person = request.user
     asked = request.GET.get("days", "")
     length = next((days for days in RANGES if asked == str(days)), 30)
-    span = Span.last_days(length)
-    days = reports.days(span, user=person)
-    total = reports.total(span, user=person)
+    date_range = DateRange.last_days(length)
+    days = reports.by_day(date_range, user=person)
+    total = reports.total(date_range, user=person)
     context = {
         "gauges": _limits(person),
         "ranges": RANGES,
         "length": length,
         "total": total,
-        "cost": dollars(total.cost),
+        "cost": formatting.dollars(total.cost),
         "charts": charts(days, total),
         "days": [_row(line, _day(line)) for line in reversed(days) if line.requests or line.refusals],
-        "models": [_row(line, line.label) for line in reports.by("model", span, user=person)],
+        "models": [_row(line, line.label) for line in reports.by("model", date_range, user=person)],
         "zone": settings.TIME_ZONE,
     }
     return render(request, "chat/usage.html", context)
@@ -87,43 +89,48 @@ def _limits(person: User) -> list[LimitStatus] | None:
         return None
 
 
-def charts(days: Sequence[Line], total: Line) -> list[Chart]:
+def charts(days: Sequence[UsageLine], total: UsageLine) -> list[Chart]:
+    """Spend, tokens and messages by day; `total` is the sum of the days."""
+    costs, tokens, requests = ([getattr(day, name) for day in days] for name in ("cost", "tokens", "requests"))
     return [
-        _chart(_("Spend"), days, [line.cost for line in days], dollars, total.cost),
-        _chart(_("Tokens"), days, [line.tokens for line in days], _count, total.tokens),
-        _chart(_("Messages"), days, [line.requests for line in days], _count, total.requests),
+        _chart(_("Spend"), days, costs, formatting.dollars, total.cost),
+        _chart(_("Tokens"), days, tokens, formatting.number, total.tokens),
+        _chart(_("Messages"), days, requests, formatting.number, total.requests),
     ]
 
 
-def _chart(title: str, days: Sequence[Line], values: Sequence[int], words: Callable[[int], str], total: int) -> Chart:
-    most = max(values)
+def _chart(
+    title: str, days: Sequence[UsageLine], values: Sequence[int], text: Callable[[float], str], total: int
+) -> Chart:
+    highest = max(values)
     bars = [
-        Bar(x=place * STEP + GAP // 2, y=HEIGHT - height, height=height, title=f"{_day(line)}: {words(value)}")
-        for place, (line, value) in enumerate(zip(days, values, strict=True))
-        if (height := _height(value, most))
+        Bar(x=index * STEP + GAP // 2, y=HEIGHT - height, height=height, title=f"{_day(day)}: {text(value)}")
+        for index, (day, value) in enumerate(zip(days, values, strict=True))
+        if (height := _bar_height(value, highest))
     ]
-    summary = _("%(what)s by day, %(first)s to %(last)s: %(total)s in all, at most %(most)s a day") % {
+    summary = _("%(what)s by day, %(first)s to %(last)s: %(total)s in all, at most %(highest)s a day") % {
         "what": title,
         "first": _day(days[0]),
         "last": _day(days[-1]),
-        "total": words(total),
-        "most": words(most),
+        "total": text(total),
+        "highest": text(highest),
     }
-    return Chart(title=title, summary=summary, total=words(total), width=len(days) * STEP, bars=bars)
+    return Chart(title=title, summary=summary, total=text(total), width=len(days) * STEP, bars=bars)
 
 
-def _height(value: int, most: int) -> int:
-    """Whatever is not nothing can be seen."""
-    return max(2, round(value / most * HEIGHT)) if value else 0
+def _bar_height(value: int, highest: int) -> int:
+    """In units of the view box; at least 2, so that small values are visible."""
+    return max(2, round(value / highest * HEIGHT)) if value else 0
 
 
-def _row(line: Line, label: str) -> Row:
-    return Row(label=label, messages=_count(line.requests), tokens=_count(line.tokens), cost=dollars(line.cost))
+def _row(line: UsageLine, label: str) -> Row:
+    return Row(
+        label=label,
+        messages=formatting.number(line.requests),
+        tokens=formatting.number(line.tokens),
+        cost=formatting.dollars(line.cost),
+    )
 
 
-def _day(line: Line) -> str:
+def _day(line: UsageLine) -> str:
     return date_format(dt.date.fromisoformat(line.key), "MONTH_DAY_FORMAT")
-
-
-def _count(value: int) -> str:
-    return f"{value:,}"

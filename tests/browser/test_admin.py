@@ -192,6 +192,6 @@ def test_an_admin_stops_somebodys_answer(browser: Browser, used: str, screen: st
     page = browser.open("/admin/chat/usagerecord/running/", "sam", **SCREENS[screen])
     page.get_by_role("button", name="Stop erin").click(trial=True)
     page.get_by_role("button", name="Stop erin").click()
-    expect(page.get_by_text("Asked the answer of erin to stop.")).to_be_visible()
+    expect(page.get_by_text("The answer of erin will stop.")).to_be_visible()
     expect(answer(person)).to_have_attribute("data-status", "stopped")
     expect(page.get_by_text("No answer is running.")).to_be_visible()

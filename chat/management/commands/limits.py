@@ -14,8 +14,7 @@ from chat.limits.limiter import PastRefusal
 from chat.limits.messages import describe
 from chat.limits.status import limit_states, present
 from chat.limits.values import MAX_AMOUNT
-from chat.management.command import Command as BaseCommand
-from chat.management.command import add_format
+from chat.management.command import BaseCommand, add_format
 from chat.models import LimitOverride, User
 from chat.models.access import LIMIT_NAMES
 
@@ -51,7 +50,7 @@ class Command(BaseCommand):
         add_format(explain)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        user = self.person(options["username"])
+        user = self.get_user(options["username"])
         verbs: Mapping[str, Callable[..., None]] = {
             "show": self._show,
             "reset": self._reset,

@@ -5,12 +5,12 @@ from typing import Any
 
 from chat.answers import recovery
 from chat.answers.liveness import Liveness
-from chat.management.command import Command as BaseCommand
+from chat.management.command import BaseCommand
 from chat.models import Message
 
 
 class Command(BaseCommand):
-    help = "Closes answers whose server process is gone; their text is kept. Safe while the site runs."
+    help = "Closes the answers whose server process has ended; their text is kept. Safe while the site runs."
 
     def handle(self, *args: Any, **options: Any) -> None:
         liveness = Liveness()
