@@ -17,9 +17,9 @@ from django.db import DatabaseError  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 
 from chat import providers  # noqa: E402
-from chat.answers import runner  # noqa: E402
-from chat.streaming.responses import BrokenOff  # noqa: E402
-from chat.web.consumers import NoticesConsumer  # noqa: E402
+from chat.answers.runner import current_runner, save_all  # noqa: E402
+from chat.streaming.responses import IncompleteAnswer  # noqa: E402
+from chat.web.consumers import PageConsumer  # noqa: E402
 from chatsite.server.body_limit import RequestBodyLimit  # noqa: E402
 from chatsite.server.broken_responses import AbortBrokenResponses  # noqa: E402
 from chatsite.server.daphne_body_limit import limit_daphne_request_bodies  # noqa: E402
@@ -33,24 +33,24 @@ ANSWERS_TIMEOUT = 5
 
 def start_answers() -> None:
     """Start the runner's heartbeat and recovery, on the running event loop."""
-    runner.current().wake()
+    current_runner().start_background()
 
 
 async def stop_answers() -> None:
-    await runner.current().drain(ANSWERS_TIMEOUT)
+    await current_runner().drain(ANSWERS_TIMEOUT)
 
 
 def save_answers_at_exit() -> None:
     with contextlib.suppress(DatabaseError):  # the next start recovers them from their checkpoints
-        runner.abandon_all()
+        save_all()
 
 
 limit_daphne_request_bodies()
 router = ProtocolTypeRouter(
-    {"http": RequestHandler(), "websocket": WebSocketRoute("/ws/", NoticesConsumer.as_asgi())},
+    {"http": RequestHandler(), "websocket": WebSocketRoute("/ws/", PageConsumer.as_asgi())},
 )
 application = GracefulShutdown(
-    AbortBrokenResponses(RequestBodyLimit(router), expected=(BrokenOff,)),
+    AbortBrokenResponses(RequestBodyLimit(router), expected=(IncompleteAnswer,)),
     start=start_answers,
     stop=stop_answers,
     close=providers.close,

@@ -11,16 +11,16 @@ from django.utils.translation import gettext as _
 from django.views.defaults import server_error as default_server_error
 
 from chat import errors
-from chat.api.views import refusal
+from chat.api.views import error_response
 from chat.infra.database_threads import DatabaseThreadTimeout
-from chat.web.http import is_htmx
+from chat.web.decorators import is_htmx
 from chatsite.server.error_logging import mark_as_logged
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """400. Does not read the form: it may be the reason for this response."""
     if request.path_info.startswith("/api/"):
-        return refusal(request, errors.BadRequest())
+        return error_response(request, errors.BadRequest())
     return render(request, "400.html", status=400)
 
 
@@ -28,7 +28,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403 for a request without a valid CSRF token."""
     error = errors.Forbidden(_("Your session has expired. Reload the page; your text is kept."))
     if request.path_info.startswith("/api/"):
-        return refusal(request, error)
+        return error_response(request, error)
     template = "chat/_refusal.html" if is_htmx(request) else "403_csrf.html"
     return render(request, template, {"error": error, "reload": True}, status=403)
 
@@ -43,7 +43,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return default_server_error(request)
     request.user = AnonymousUser()  # the page must not query the database
     if request.path_info.startswith("/api/"):
-        response = refusal(request, error)
+        response = error_response(request, error)
     else:
         template = "chat/_refusal.html" if is_htmx(request) else "503.html"
         response = render(request, template, {"error": error}, status=error.status)

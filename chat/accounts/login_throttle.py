@@ -21,21 +21,23 @@ from chat.limits import limiter, plans
 
 DEVICE_COOKIE = "__Host-device" if settings.HTTPS_ONLY else "device"
 DEVICE_AGE = 365 * 24 * 3600
-_SALT = "chat.accounts.login_throttle.device"
+_SALT = "chat.logins.device"
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """Reserved leases, `(subject, lease id)`, until the outcome is known."""
+    """Reservations, `(subject, reservation id)`, until the outcome is known."""
 
-    leases: tuple[tuple[str, str], ...]
+    reservations: tuple[tuple[str, str], ...]
 
     def end(self, *, succeeded: bool) -> None:
-        for subject, lease_id in self.leases:
+        for subject, reservation_id in self.reservations:
             with suppress(errors.LimiterUnavailable):
-                limiter.settle_sync(subject, lease_id=lease_id, tokens=0, cost=0, refund_request=succeeded)
+                limiter.current().settle_sync(
+                    subject, reservation_id=reservation_id, tokens=0, cost=0, refund_request=succeeded
+                )
                 if succeeded and subject.startswith("login:"):
-                    limiter.reset_sync(subject)
+                    limiter.current().reset_sync(subject)
 
 
 def start_attempt(request: HttpRequest, name: str) -> Attempt:
@@ -53,13 +55,13 @@ def start_signup_attempt(request: HttpRequest) -> Attempt:
 def _reserve(*wanted: tuple[str, tuple[plans.Rule, ...]]) -> Attempt:
     taken: list[tuple[str, str]] = []
     for subject, rules in wanted:
-        lease_id = str(uuid.uuid4())
+        reservation_id = str(uuid.uuid4())
         try:
-            limiter.reserve_sync(subject, rules, lease_id=lease_id)
+            limiter.current().reserve_sync(subject, rules, reservation_id=reservation_id)
         except errors.ChatError:
             Attempt(tuple(taken)).end(succeeded=True)
             raise
-        taken.append((subject, lease_id))
+        taken.append((subject, reservation_id))
     return Attempt(tuple(taken))
 
 

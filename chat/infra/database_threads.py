@@ -58,7 +58,7 @@ _in_request: ContextVar[bool] = ContextVar("in_request", default=False)
 class DatabaseThreadTimeout(errors.DatabaseUnavailable):
     """No thread became free in time; nothing was run."""
 
-    sentence = _("The site is busy. Try again in a moment.")
+    default_message = _("The site is busy. Try again in a moment.")
 
     def __init__(self) -> None:
         super().__init__(retry_after=5)
