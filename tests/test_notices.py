@@ -54,7 +54,7 @@ def test_the_other_tabs_of_a_person_hear_of_new_messages_and_only_theirs(
         message = heard(hers, answer)
         assert "my new secret" in message
         assert f'data-draft="{chat}"' in message
-        assert "allowance" in message
+        assert "#limit-status" in message
         with pytest.raises(TimeoutError):
             his.recv(timeout=1)
 
