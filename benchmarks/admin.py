@@ -54,8 +54,7 @@ def records(rows: int, people: list[int], rng: random.Random) -> Iterator[Any]:
     """Ledger rows in the order of time, the last of them now."""
     from django.utils import timezone
 
-    from chat.models import UsageRecord
-    from chat.models.usage import site_day
+    from chat.models import UsageRecord, site_day
 
     now = timezone.now()
     step = dt.timedelta(days=DAYS) / rows
@@ -86,8 +85,7 @@ def fill(rows: int, people: int) -> None:
     from django.contrib.auth.models import Group
     from django.db import transaction
 
-    from chat.models import DailyUsage, UsageRecord, User
-    from chat.models.daily import _amounts
+    from chat.models import DailyUsage, UsageRecord, User, usage_amounts
 
     if UsageRecord.objects.count() >= rows:
         return
@@ -99,7 +97,7 @@ def fill(rows: int, people: int) -> None:
     batch = []
     with transaction.atomic():
         for record in records(rows, [person.pk for person in persons], random.Random(7)):
-            daily[record.user_id, record.model, record.day].update(_amounts(record))
+            daily[record.user_id, record.model, record.day].update(usage_amounts(record))
             batch.append(record)
             if len(batch) == BATCH:
                 UsageRecord.objects.bulk_create(batch)

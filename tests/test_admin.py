@@ -36,8 +36,8 @@ from chat.models import (
     ServerProcess,
     UsageRecord,
     User,
+    site_day,
 )
-from chat.models.usage import site_day
 from tests.fakes import FakeUpstream, Gate, gated
 from tests.site import Site
 
@@ -103,7 +103,7 @@ def book(user: User | None, **fields: Any) -> UsageRecord:
     values = {"message_id": uuid.uuid4(), "conversation_id": uuid.uuid4(), "model": "gpt-4o", "status": "complete"}
     record = UsageRecord(user=user, created_at=moment, day=site_day(moment), **{**values, **fields})
     UsageRecord.objects.bulk_create([record])
-    DailyUsage.objects.add(record)
+    DailyUsage.objects.add_record(record)
     return record
 
 
@@ -288,7 +288,7 @@ def test_a_reading_needs_a_reason_and_leaves_its_traces(addresses: dict[str, str
 def test_every_look_counts_and_the_owner_is_told(addresses: dict[str, str], boss: Client, chat: Conversation) -> None:
     for _ in range(2):
         boss.post(addresses["admin:chat_read"], {"reason": REASON})
-    readings = ConversationReading.objects.of(chat.pk)
+    readings = ConversationReading.objects.for_conversation(chat.pk)
     assert len(readings) == LogEntry.objects.count() == 2
     shown = render_to_string("chat/_readings.html", {"readings": readings})
     assert shown.count(REASON) == 2

@@ -19,8 +19,7 @@ from django.utils import timezone
 
 from chat.admin import charts, ledger, sheets, words
 from chat.admin.charts import Series
-from chat.models import ChatModel, DailyUsage, UsageRecord, User
-from chat.models.usage import site_day
+from chat.models import ChatModel, DailyUsage, UsageRecord, User, site_day
 
 pytestmark = pytest.mark.django_db
 
@@ -77,7 +76,7 @@ def rows() -> list[Row]:
             day=row["day"],
         )
         UsageRecord.objects.bulk_create([record])
-        DailyUsage.objects.add(record)
+        DailyUsage.objects.add_record(record)
     return rows
 
 

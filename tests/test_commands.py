@@ -29,12 +29,12 @@ from chat.models import (
     LimitOverride,
     Message,
     ModelPrice,
+    Outcome,
     ServerProcess,
     UsageRecord,
     User,
+    site_day,
 )
-from chat.models.daily import site_day
-from chat.models.usage import Outcome
 from tests.fakes import FakeUpstream, error
 from tests.site import Site
 
@@ -94,7 +94,9 @@ def talk(user: User, *, days_ago: float = 0, status: str = "complete", **more: A
 
 def book(user: User, **more: Any) -> None:
     fields = {"model": "m", "status": "complete", "prompt_tokens": 10, "completion_tokens": 5, "cost": 7, **more}
-    UsageRecord.objects.book(Outcome(message_id=uuid.uuid4(), conversation_id=uuid.uuid4(), user_id=user.pk, **fields))
+    UsageRecord.objects.record(
+        Outcome(message_id=uuid.uuid4(), conversation_id=uuid.uuid4(), user_id=user.pk, **fields)
+    )
 
 
 @pytest.fixture
@@ -607,7 +609,7 @@ def test_the_commands_do_the_same_on_postgresql(postgres: str, tmp_path: Path, u
     ]
     script = (
         "import datetime as dt\nfrom django.core.management import call_command\n"
-        "from chat.models import *\nfrom chat.models.daily import DailyUsage\n"
+        "from chat.models import *\nfrom chat.models import DailyUsage\n"
         f"for step in {steps!r}:\n"
         "    if step[0] == 'prune': Conversation.objects.update(updated_at=dt.datetime(2020, 1, 1, tzinfo=dt.UTC))\n"
         "    call_command(*step)\n"

@@ -23,9 +23,21 @@ from hypothesis import strategies as st
 from chat import errors, providers
 from chat.answers import runner, start
 from chat.infra.database_threads import run_in_db_thread
-from chat.models import ChatModel, Conversation, DailyUsage, Message, ModelPrice, Plan, UsageRecord, User
-from chat.models.daily import FIRST_TOKEN_BOUNDS_MS, bucket_of, site_day
-from chat.models.usage import LedgerClosed, Outcome
+from chat.models import (
+    FIRST_TOKEN_BOUNDS_MS,
+    ChatModel,
+    Conversation,
+    DailyUsage,
+    LedgerImmutable,
+    Message,
+    ModelPrice,
+    Outcome,
+    Plan,
+    UsageRecord,
+    User,
+    first_token_column,
+    site_day,
+)
 from chat.usage import prices, reconciliation, reports
 from chat.usage.reports import Span
 from tests.fakes import (
@@ -57,7 +69,7 @@ def outcome(user_id: int, **more: Any) -> Outcome:
 def book(user_id: int, **more: Any) -> UsageRecord:
     made = outcome(user_id, **more)
     with transaction.atomic():
-        assert UsageRecord.objects.book(made)
+        assert UsageRecord.objects.record(made)
     return UsageRecord.objects.get(message_id=made.message_id)
 
 
@@ -295,7 +307,7 @@ def test_nothing_changes_a_ledger_row() -> None:
         lambda: alice.usage_records.all().delete(),
         lambda: alice.usage_records.update(cost=0),
     ):
-        with pytest.raises(LedgerClosed), transaction.atomic():
+        with pytest.raises(LedgerImmutable), transaction.atomic():
             attempt()
     assert UsageRecord.objects.get().cost == 5
 
@@ -303,8 +315,8 @@ def test_nothing_changes_a_ledger_row() -> None:
 @pytest.mark.django_db
 def test_the_same_generation_is_booked_once() -> None:
     once = outcome(User.objects.create_user("alice").pk, prompt_tokens=7)
-    assert UsageRecord.objects.book(once)
-    assert not UsageRecord.objects.book(once)
+    assert UsageRecord.objects.record(once)
+    assert not UsageRecord.objects.record(once)
     assert DailyUsage.objects.get().prompt_tokens == 7
 
 
@@ -312,7 +324,7 @@ def test_the_same_generation_is_booked_once() -> None:
 def test_a_row_that_the_database_does_not_take_is_not_passed_over() -> None:
     impossible = outcome(User.objects.create_user("alice").pk, prompt_tokens=-7)
     with pytest.raises(IntegrityError), transaction.atomic():
-        UsageRecord.objects.book(impossible)
+        UsageRecord.objects.record(impossible)
 
 
 @pytest.mark.django_db
@@ -350,12 +362,12 @@ def test_an_unknown_price_counts_as_the_dearest_of_that_time() -> None:
     price("plain", 60, 2, 50)
     now = timezone.now()
     for days_ago, dearest in ((0, 50), (45, 900), (75, 900)):
-        found = ModelPrice.objects.at("nobody-knows", now - dt.timedelta(days=days_ago))
+        found = ModelPrice.objects.get_effective("nobody-knows", now - dt.timedelta(days=days_ago))
         assert found is not None
         assert found.completion == dearest, days_ago
-    assert ModelPrice.objects.at("was-dear", now).completion == 5
-    assert ModelPrice.objects.at("plain", now - dt.timedelta(days=75)).completion == 900
-    assert ModelPrice.objects.at("plain", now - dt.timedelta(days=100)) is None
+    assert ModelPrice.objects.get_effective("was-dear", now).completion == 5
+    assert ModelPrice.objects.get_effective("plain", now - dt.timedelta(days=75)).completion == 900
+    assert ModelPrice.objects.get_effective("plain", now - dt.timedelta(days=100)) is None
 
 
 @pytest.mark.django_db
@@ -431,7 +443,9 @@ def test_roll_ups_equal_the_ledger(rows: list[dict[str, Any]], removed: bool, ha
             values = dict(row)
             who, ago = people[values.pop("who")].pk, values.pop("days_ago")
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("chat.models.usage.site_day", lambda moment, ago=ago: today - dt.timedelta(days=ago))
+                patch.setattr(
+                    "chat.models.usage_records.site_day", lambda moment, ago=ago: today - dt.timedelta(days=ago)
+                )
                 book(who, **values)
         if removed:
             people[0].delete()
@@ -448,7 +462,7 @@ def test_roll_ups_equal_the_ledger(rows: list[dict[str, Any]], removed: bool, ha
         assert _reported(reports.by("user", span)) == _by_hand(ledger, lambda row: str(row.user_id or ""))
         assert _reported(reports.by("model", span)) == _by_hand(ledger, lambda row: row.model)
         assert _reported(reports.days(span)) == _by_hand(ledger, lambda row: str(row.day))
-        assert sum(DailyUsage.objects.values_list(bucket_of(30_001), flat=True)) == sum(
+        assert sum(DailyUsage.objects.values_list(first_token_column(30_001), flat=True)) == sum(
             (row.first_token_ms or 0) > 30_000 for row in ledger
         )
         transaction.set_rollback(True)
@@ -501,8 +515,8 @@ def test_reports_take_the_same_queries_for_nothing_and_for_much(rows: int, djang
 
 def test_a_percentile_lies_where_the_answers_are() -> None:
     def counts(*milliseconds: int) -> list[int]:
-        seen = Counter(bucket_of(each) for each in milliseconds)
-        return [seen[name] for name in reports.FIRST_TOKEN_BUCKETS]
+        seen = Counter(first_token_column(each) for each in milliseconds)
+        return [seen[name] for name in reports.FIRST_TOKEN_COLUMNS]
 
     assert reports.percentile(counts(), 0.5) is None
     assert reports.percentile(counts(100), 1.0) == 100

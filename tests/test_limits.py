@@ -20,8 +20,7 @@ from django.utils import timezone
 from chat import errors
 from chat.limits import limiter, plans
 from chat.limits.values import Rule
-from chat.models import LimitOverride, Plan, UsageRecord, User
-from chat.models.usage import Outcome
+from chat.models import LimitOverride, Outcome, Plan, UsageRecord, User
 
 MINUTE = Rule(name="requests_per_minute", kind="bucket", unit="request", limit=20, window=60)
 TOKENS = Rule(name="tokens_per_day", kind="calendar", unit="token", limit=10_000, period="day")
@@ -65,7 +64,7 @@ def spent(user, tokens):
         prompt_tokens=tokens,
     )
     with transaction.atomic():
-        UsageRecord.objects.book(outcome)
+        UsageRecord.objects.record(outcome)
 
 
 def refused(subject=WHO, rules=PEOPLE, **amounts):

@@ -14,8 +14,7 @@ from django.test import Client
 
 from chat.accounts import api_keys
 from chat.answers.store import Ask, _system_prompt, pick_model
-from chat.models import ApiKey, ChatModel, Conversation, ConversationReading, Message, User
-from chat.models.usage import Outcome
+from chat.models import ApiKey, ChatModel, Conversation, ConversationReading, Message, Outcome, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -325,6 +325,6 @@ def test_an_answer_that_ended_while_its_page_was_made_leaves_no_stop_button() ->
     conversation.save()
     request = RequestFactory().get("/")
     request.user = alice
-    assert pages.chat_context(request, conversation, conversation.part())["running"] == answer
+    assert pages.chat_context(request, conversation, conversation.message_page())["running"] == answer
     Message.objects.filter(pk=answer.pk).update(status="failed")
-    assert pages.chat_context(request, conversation, conversation.part())["running"] is None
+    assert pages.chat_context(request, conversation, conversation.message_page())["running"] is None

@@ -14,9 +14,7 @@ from django.test import Client
 from chat import errors
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
-from chat.models import DailyUsage, Plan, UsageRecord, User
-from chat.models.daily import site_day
-from chat.models.usage import Outcome
+from chat.models import DailyUsage, Outcome, Plan, UsageRecord, User, site_day
 from chat.web.usage import dollars
 
 pytestmark = pytest.mark.django_db
@@ -121,7 +119,7 @@ def test_estimates_refusals_and_missing_prices_are_said(page: Client, alice: Use
         exact=False,
         cost=None,
     )
-    UsageRecord.objects.book(made)
+    UsageRecord.objects.record(made)
     DailyUsage.objects.add_refusal(alice.pk, "gpt-4o")
     html = page.get("/usage/").content.decode()
     said = text_of(html)

@@ -26,7 +26,7 @@ import json
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from chat.accounts import api_keys
 from chat.models import Plan, User
-from chat.models.access import LIMIT_NAMES
+from chat.models import LIMIT_NAMES
 from chat.accounts.session_store import SessionStore
 Plan.objects.update(**dict.fromkeys(LIMIT_NAMES, 10**9))
 made = []

@@ -16,8 +16,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from chat.accounts import retention
-from chat.models import Conversation, ConversationReading, DailyUsage, Message, UsageRecord, User
-from chat.models.daily import SUMMED
+from chat.models import SUMMED_COLUMNS, Conversation, ConversationReading, DailyUsage, Message, UsageRecord, User
 
 USAGE_FIELDS = (
     "created_at",
@@ -60,7 +59,10 @@ def export(user: User) -> Iterator[str]:
         ("limit_overrides", user.limit_overrides.values("rule", "value", "reason", "expires_at", "created_at")),
         ("api_keys", _keys(user)),
         ("readings_of_my_conversations", _readings(user)),
-        ("daily_usage", DailyUsage.objects.filter(user=user).order_by("day", "model").values("day", "model", *SUMMED)),
+        (
+            "daily_usage",
+            DailyUsage.objects.filter(user=user).order_by("day", "model").values("day", "model", *SUMMED_COLUMNS),
+        ),
         ("usage", UsageRecord.objects.filter(user=user).order_by("created_at", "pk").values(*USAGE_FIELDS)),
     ):
         yield f'"{name}": '
@@ -95,7 +97,7 @@ def conversation_markdown(conversation: Conversation) -> str:
     """The active branch as a document; what people and models wrote stays as it was written."""
     title = " ".join(conversation.title.split()) or str(conversation.pk)
     parts = [f"# {title}"]
-    for message in conversation.branch():
+    for message in conversation.active_branch():
         who = "You" if message.role == Message.Role.USER else message.model or "Assistant"
         parts.append(f"## {who} ({timezone.localtime(message.created_at):%Y-%m-%d %H:%M})")
         parts.append(message.content.strip("\n") or f"*({message.status})*")
@@ -206,7 +208,7 @@ def _empty(user: User) -> None:
     user.limit_overrides.all().delete()
     user.groups.clear()
     user.user_permissions.clear()
-    UsageRecord.objects.forget(user.pk)
+    UsageRecord.objects.anonymize(user.pk)
     DailyUsage.objects.filter(user=user).update(user=None)
     ConversationReading.objects.filter(owner=user).update(owner=None)
     ConversationReading.objects.filter(reader=user).update(reader=None)

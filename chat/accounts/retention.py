@@ -10,8 +10,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from chat.models import Conversation, Message, ServerProcess
-from chat.models.conversation import ConversationQuerySet
+from chat.models import Conversation, ConversationQuerySet, Message, ServerProcess
 
 UNDO = dt.timedelta(days=1)
 """How long a deleted conversation can still be brought back."""

@@ -34,7 +34,7 @@ class PersonForm(UserChangeForm):
         """Without a superuser only the shell could give rights again."""
         given = super().clean() or self.cleaned_data
         stays = given.get("is_active") and given.get("is_superuser")
-        if not stays and User.no_superuser_without(User.objects.filter(pk=self.instance.pk)):
+        if not stays and User.includes_last_superuser(User.objects.filter(pk=self.instance.pk)):
             raise ValidationError(_("This is the last superuser. Make another one first."))
         return given
 
@@ -80,7 +80,7 @@ class PersonAdmin(PlainWidgets, UserAdmin):
             for person, each in zip(people, held, strict=True)
             if each.wrote_admin_log
         ]
-        if User.no_superuser_without(objs):
+        if User.includes_last_superuser(objs):
             kept.append(gettext("No superuser would be left. Make another one first."))
         return people, {model._meta.verbose_name_plural: count for model, count in counts.items()}, missing_rights, kept
 

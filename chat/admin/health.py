@@ -24,8 +24,7 @@ from chat import errors, providers
 from chat.admin import words
 from chat.admin.pages import SEE_USAGE, ledger_url, needs, show
 from chat.limits import limiter
-from chat.models import Message, Plan, ServerProcess, UsageRecord
-from chat.models.daily import BROKEN
+from chat.models import FAILED_STATUSES, Message, Plan, ServerProcess, UsageRecord
 from chat.usage import prices
 
 HOUR = dt.timedelta(hours=1)
@@ -113,7 +112,7 @@ def faults_of_the_last_hour() -> list[FaultLine]:
     """The ledger knows what broke on any process, this process what the provider said to it."""
     now = timezone.now()
     rows = (
-        UsageRecord.objects.filter(created_at__gte=now - HOUR, status__in=BROKEN)
+        UsageRecord.objects.filter(created_at__gte=now - HOUR, status__in=FAILED_STATUSES)
         .order_by()
         .values("reason")
         .annotate(count=Count("pk"), last=Max("created_at"))

@@ -17,8 +17,7 @@ from django.utils.translation import gettext_lazy as lazy
 from chat.admin import dashboard, health, live, sheets, words
 from chat.admin.filters import DaysFilter, EndedFilter, GroupFilter, ModelFilter, PersonFilter, ReasonFilter
 from chat.admin.pages import READ_CONVERSATIONS
-from chat.models import Conversation, Status, UsageRecord, User
-from chat.models.daily import site_day
+from chat.models import Conversation, Status, UsageRecord, User, site_day
 
 MOST_CSV_ROWS = 100_000
 

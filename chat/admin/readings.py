@@ -50,7 +50,7 @@ def read(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     messages = None
     if request.method == "POST" and form.is_valid():
         _write_down(request, found, form.cleaned_data["reason"])
-        messages = [_said(message, found.user) for message in found.branch()]
+        messages = [_said(message, found.user) for message in found.active_branch()]
     return show(
         request,
         "reading",
@@ -58,7 +58,7 @@ def read(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
         conversation=found,
         form=form,
         said=messages,
-        earlier=ConversationReading.objects.of(found.pk)[:20],
+        earlier=ConversationReading.objects.for_conversation(found.pk)[:20],
     )
 
 

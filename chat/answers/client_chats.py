@@ -101,7 +101,7 @@ def place(conversation: Conversation | None, body: ChatBody) -> Place:
     """Where `body` wants its answer. What the database holds wins over the history it brings."""
     if conversation is None:
         return Place(question=body.prompt)
-    branch = conversation.branch()
+    branch = conversation.active_branch()
     named = _named(conversation, branch, body)
     if named is not None and named.role == Message.Role.ASSISTANT:
         return Place(parent=named.parent, replaced=named)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from chat.models import ChatModel, Message, Status
-from chat.models.conversation import Said
+from chat.models import ChatModel, Message, PromptMessage, Status
 from chat.providers import Turn
 from chat.text import estimate_tokens
 
@@ -27,9 +26,9 @@ class Prompt:
     max_output: int
 
 
-def _spoken(branch: Sequence[Said]) -> list[Said]:
+def _spoken(branch: Sequence[PromptMessage]) -> list[PromptMessage]:
     """The branch without turns that brought no text, and without the questions they left unanswered."""
-    kept: list[Said] = []
+    kept: list[PromptMessage] = []
     for message in branch:
         if message.role == Message.Role.ASSISTANT and (not message.content or message.status == Status.FAILED):
             if kept and kept[-1].role == Message.Role.USER:
@@ -43,7 +42,7 @@ def _cost(turn: Turn) -> int:
     return estimate_tokens(turn.content) + TURN_OVERHEAD
 
 
-def build(branch: Sequence[Said], *, system: str, model: ChatModel | None, resume: bool = False) -> Prompt:
+def build(branch: Sequence[PromptMessage], *, system: str, model: ChatModel | None, resume: bool = False) -> Prompt:
     """The prompt for the next answer of `branch`, whose last message is the question.
 
     With `resume` the last message is the unfinished answer. The oldest turns go

@@ -16,9 +16,7 @@ from django.utils import timezone
 
 from chat import errors
 from chat.limits import limiter
-from chat.models import Message, ModelPrice, ServerProcess, Status, UsageRecord
-from chat.models.conversation import MessageQuerySet
-from chat.models.usage import Outcome
+from chat.models import Message, MessageQuerySet, ModelPrice, Outcome, ServerProcess, Status, UsageRecord
 from chat.text import estimate_tokens
 from chat.usage import prices
 

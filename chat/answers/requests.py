@@ -14,8 +14,7 @@ from chat import errors
 from chat.answers import client_chats
 from chat.answers.client_chats import ChatBody
 from chat.answers.store import Ask
-from chat.models import Conversation, Message, Status, User
-from chat.models.conversation import RUNNING, MessageQuerySet
+from chat.models import RUNNING_STATUSES, Conversation, Message, MessageQuerySet, Status, User
 
 
 def send(user: User, text: str, client_key: str, conversation_id: uuid.UUID | None, model: str) -> Ask:
@@ -42,7 +41,7 @@ def regenerate(user: User, message_id: uuid.UUID, client_key: str, model: str) -
 
 
 def edit(user: User, message_id: uuid.UUID, text: str, client_key: str, model: str) -> Ask:
-    question = _beside(user).one(pk=message_id, role=Message.Role.USER)
+    question = _beside(user).get_or_none(pk=message_id, role=Message.Role.USER)
     if question is None:
         raise errors.NotFound
     return Ask(
@@ -104,7 +103,7 @@ def running_in_chat(user: User, chat_id: str) -> Message | None:
         conversation = client_chats.find(user, chat_id)
     except errors.NotFound:
         return None
-    return conversation.messages.filter(status__in=RUNNING).first() if conversation else None
+    return conversation.messages.filter(status__in=RUNNING_STATUSES).first() if conversation else None
 
 
 def request_stop(reachable: MessageQuerySet, message_id: uuid.UUID) -> Message:
@@ -114,14 +113,14 @@ def request_stop(reachable: MessageQuerySet, message_id: uuid.UUID) -> Message:
 
 
 def answer_among(reachable: MessageQuerySet, message_id: uuid.UUID) -> Message:
-    found = reachable.one(pk=message_id, role=Message.Role.ASSISTANT)
+    found = reachable.get_or_none(pk=message_id, role=Message.Role.ASSISTANT)
     if found is None:
         raise errors.NotFound
     return found
 
 
 def _conversation(user: User, conversation_id: uuid.UUID) -> Conversation:
-    found = Conversation.objects.of(user, conversation_id)
+    found = Conversation.objects.get_for_user(user, conversation_id)
     if found is None:
         raise errors.NotFound
     return found

@@ -13,8 +13,7 @@ from django.utils import timezone
 
 from chat.events import Delta, LogEvent, ProviderEvent, Reasoning, StreamFinished, StreamOpened, Usage
 from chat.limits.values import Rule
-from chat.models import ModelPrice, Status
-from chat.models.usage import Outcome
+from chat.models import ModelPrice, Outcome, Status
 from chat.providers import CompletionRequest
 from chat.text import clean_model_text, estimate_tokens
 

@@ -20,9 +20,7 @@ from chat.infra.database_threads import run_in_db_thread
 from chat.infra.notifications import Notification
 from chat.infra.tasks import create_background_task
 from chat.limits import limiter
-from chat.models import Message, Status
-from chat.models.conversation import Checkpoint
-from chat.models.usage import Outcome
+from chat.models import Checkpoint, Message, Outcome, Status
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +242,7 @@ def _save_texts(
     """One transaction for all texts; returns the answers that are to end: stopped, deleted, person deactivated."""
     if changed:
         with transaction.atomic():
-            Message.objects.save_texts(process_id, changed)
+            Message.objects.save_checkpoints(process_id, changed)
     mine = Message.objects.running().filter(owner=process_id)
     wanted = set(
         mine.filter(

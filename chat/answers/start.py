@@ -23,8 +23,7 @@ from chat.infra import metrics, notifications
 from chat.infra.database_threads import run_in_db_thread
 from chat.limits import limiter
 from chat.limits.limiter import Grant
-from chat.models import DailyUsage, Message, User
-from chat.models.conversation import MessageQuerySet
+from chat.models import DailyUsage, Message, MessageQuerySet, User
 from chat.providers import CompletionRequest
 from chat.text import clean_text
 

@@ -21,8 +21,7 @@ from chat.infra.prepared_queries import Parameter, PreparedInsert, PreparedQuery
 from chat.limits.limiter import Grant
 from chat.limits.plans import rules_for, subject_of
 from chat.limits.values import Rule
-from chat.models import ChatModel, Conversation, Message, ModelPrice, Status, User
-from chat.models.conversation import Said
+from chat.models import ChatModel, Conversation, Message, ModelPrice, PromptMessage, Status, User
 from chat.text import title_from
 from chat.usage import prices
 
@@ -172,7 +171,7 @@ _KNOWN = PreparedQuery(lambda: Message.objects.filter(pk=Parameter("pk", models.
 def _earlier(ask: Ask, answer_id: uuid.UUID) -> Sent | None:
     if not _KNOWN.one(pk=answer_id):
         return None
-    answer = Message.objects.for_user(ask.user).select_related("parent").one(pk=answer_id)
+    answer = Message.objects.for_user(ask.user).select_related("parent").get_or_none(pk=answer_id)
     if answer is None:
         return None
     if ask.question is not None and (answer.parent is None or answer.parent.content != ask.question):
@@ -188,14 +187,14 @@ def _system_prompt(ask: Ask) -> str:
     return own or ask.user.system_prompt
 
 
-def _branch_to_send(ask: Ask) -> list[Said]:
-    branch = [Said(role=role, content=text) for role, text in ask.turns]
+def _branch_to_send(ask: Ask) -> list[PromptMessage]:
+    branch = [PromptMessage(role=role, content=text) for role, text in ask.turns]
     if ask.conversation and ask.parent:
-        branch = ask.conversation.said_up_to(ask.parent.pk)
+        branch = Message.objects.prompt_messages(ask.conversation.pk, ask.parent.pk)
     if ask.question is not None:
-        branch.append(Said(role=Message.Role.USER, content=ask.question))
+        branch.append(PromptMessage(role=Message.Role.USER, content=ask.question))
     if unfinished := ask.resume_of:
-        branch.append(Said(role=unfinished.role, content=unfinished.content, status=unfinished.status))
+        branch.append(PromptMessage(role=unfinished.role, content=unfinished.content, status=unfinished.status))
     return branch
 
 

@@ -1,24 +1,58 @@
-from chat.models.access import ApiKey, LimitOverride, Plan, User
-from chat.models.conversation import Conversation, Message, Status
-from chat.models.daily import DailyUsage
-from chat.models.process import ServerProcess
-from chat.models.reading import ConversationReading
-from chat.models.search import SearchEntry
-from chat.models.usage import ChatModel, ModelPrice, UsageRecord
+from chat.models.api_keys import ApiKey
+from chat.models.chat_models import ChatModel, ModelPrice
+from chat.models.conversation_reading import ConversationReading
+from chat.models.conversations import MESSAGES_PER_PAGE, Conversation, ConversationQuerySet, MessagePage
+from chat.models.daily_usage import (
+    FAILED_STATUSES,
+    FIRST_TOKEN_BOUNDS_MS,
+    FIRST_TOKEN_COLUMNS,
+    SUMMED_COLUMNS,
+    DailyUsage,
+    DailyUsageQuerySet,
+    first_token_column,
+    site_day,
+    usage_amounts,
+)
+from chat.models.message_tree import MessageTree
+from chat.models.messages import RUNNING_STATUSES, Checkpoint, Message, MessageQuerySet, PromptMessage, Status
+from chat.models.plans import LIMIT_NAMES, LimitOverride, Plan
+from chat.models.search_entry import SearchEntry
+from chat.models.server_process import ServerProcess
+from chat.models.usage_records import LedgerImmutable, Outcome, UsageRecord
+from chat.models.users import User
 
 __all__ = [
+    "FAILED_STATUSES",
+    "FIRST_TOKEN_BOUNDS_MS",
+    "FIRST_TOKEN_COLUMNS",
+    "LIMIT_NAMES",
+    "MESSAGES_PER_PAGE",
+    "RUNNING_STATUSES",
+    "SUMMED_COLUMNS",
     "ApiKey",
     "ChatModel",
+    "Checkpoint",
     "Conversation",
+    "ConversationQuerySet",
     "ConversationReading",
     "DailyUsage",
+    "DailyUsageQuerySet",
+    "LedgerImmutable",
     "LimitOverride",
     "Message",
+    "MessagePage",
+    "MessageQuerySet",
+    "MessageTree",
     "ModelPrice",
+    "Outcome",
     "Plan",
+    "PromptMessage",
     "SearchEntry",
     "ServerProcess",
     "Status",
     "UsageRecord",
     "User",
+    "first_token_column",
+    "site_day",
+    "usage_amounts",
 ]

@@ -14,8 +14,7 @@ from chat.eventlog import LogMissing, event_log
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage, is_last
 from chat.infra.database_threads import run_in_db_thread
 from chat.infra.prepared_queries import Parameter, PreparedQuery
-from chat.models import Message
-from chat.models.conversation import Status
+from chat.models import Message, Status
 from chat.streaming import presenter
 
 POLL = 1.0

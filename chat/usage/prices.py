@@ -15,7 +15,7 @@ FREE = ModelPrice(prompt=0, cached=0, completion=0)
 
 def at(model: str, moment: dt.datetime) -> ModelPrice | None:
     """What a model costs at a moment; None where no price is known at all."""
-    return FREE if providers.is_demo() else ModelPrice.objects.at(model, moment)
+    return FREE if providers.is_demo() else ModelPrice.objects.get_effective(model, moment)
 
 
 def notices() -> list[str]:

@@ -11,11 +11,17 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Q, Sum, Value
 
-from chat.models import DailyUsage, UsageRecord
-from chat.models.daily import BROKEN, FIRST_TOKEN_BOUNDS_MS, FIRST_TOKEN_BUCKETS, SUMMED
+from chat.models import (
+    FAILED_STATUSES,
+    FIRST_TOKEN_BOUNDS_MS,
+    FIRST_TOKEN_COLUMNS,
+    SUMMED_COLUMNS,
+    DailyUsage,
+    UsageRecord,
+)
 
 TOKENS = ("prompt_tokens", "cached_tokens", "reasoning_tokens", "completion_tokens")
-FROM_LEDGER: tuple[str, ...] = (*(name for name in SUMMED if name != "refusals"), *FIRST_TOKEN_BUCKETS)
+FROM_LEDGER: tuple[str, ...] = (*(name for name in SUMMED_COLUMNS if name != "refusals"), *FIRST_TOKEN_COLUMNS)
 Key = tuple[int | None, str]
 Amounts = dict[str, int]
 
@@ -99,7 +105,7 @@ def _counted() -> dict[str, Any]:
     """What a roll-up must hold, added up from ledger rows, in the order of `FROM_LEDGER`."""
     sums: dict[str, Any] = {
         "requests": Count("pk"),
-        "failed": Count("pk", filter=Q(status__in=BROKEN)),
+        "failed": Count("pk", filter=Q(status__in=FAILED_STATUSES)),
         "stopped": Count("pk", filter=Q(status="stopped")),
         "estimated": Count("pk", filter=Q(exact=False)),
         "unpriced": Count("pk", filter=Q(cost=None)),
@@ -107,6 +113,6 @@ def _counted() -> dict[str, Any]:
         **{name: Sum(name, default=0) for name in TOKENS},
     }
     bounds = pairwise((-1, *FIRST_TOKEN_BOUNDS_MS, 2**31))
-    for name, (above, upto) in zip(FIRST_TOKEN_BUCKETS, bounds, strict=True):
+    for name, (above, upto) in zip(FIRST_TOKEN_COLUMNS, bounds, strict=True):
         sums[name] = Count("pk", filter=Q(first_token_ms__gt=above, first_token_ms__lte=upto))
     return {f"sum_{name}": sums[name] for name in FROM_LEDGER}

@@ -17,8 +17,16 @@ from django.db.models import Count, Q, Sum
 from django.utils.translation import gettext as _
 
 from chat import errors
-from chat.models import ChatModel, DailyUsage, User
-from chat.models.daily import FIRST_TOKEN_BOUNDS_MS, FIRST_TOKEN_BUCKETS, SUMMED, DailyUsageQuerySet, site_day
+from chat.models import (
+    FIRST_TOKEN_BOUNDS_MS,
+    FIRST_TOKEN_COLUMNS,
+    SUMMED_COLUMNS,
+    ChatModel,
+    DailyUsage,
+    DailyUsageQuerySet,
+    User,
+    site_day,
+)
 
 Dimension = Literal["user", "model", "day", "group"]
 DIMENSIONS: tuple[Dimension, ...] = ("user", "model", "day", "group")
@@ -152,22 +160,22 @@ def _rows(span: Span, user: User | None) -> DailyUsageQuerySet:
 
 
 def _sums() -> dict[str, Any]:
-    sums: dict[str, Any] = {f"sum_{name}": Sum(name, default=0) for name in (*SUMMED, *FIRST_TOKEN_BUCKETS)}
+    sums: dict[str, Any] = {f"sum_{name}": Sum(name, default=0) for name in (*SUMMED_COLUMNS, *FIRST_TOKEN_COLUMNS)}
     return sums | {"sum_people": Count("user", distinct=True, filter=Q(requests__gt=0))}
 
 
 def _line(row: Mapping[str, Any]) -> Line:
-    counts = [row[f"sum_{name}"] for name in FIRST_TOKEN_BUCKETS]
+    counts = [row[f"sum_{name}"] for name in FIRST_TOKEN_COLUMNS]
     return Line(
         people=row["sum_people"],
         first_token_p50=percentile(counts, 0.5),
         first_token_p95=percentile(counts, 0.95),
-        **{name: row[f"sum_{name}"] for name in SUMMED},
+        **{name: row[f"sum_{name}"] for name in SUMMED_COLUMNS},
     )
 
 
 def percentile(counts: list[int], share: float) -> int | None:
-    """Interpolated within the bucket that holds it; `counts` as in `FIRST_TOKEN_BUCKETS`."""
+    """Interpolated within the bucket that holds it; `counts` as in `FIRST_TOKEN_COLUMNS`."""
     sums = list(accumulate(counts))
     if not sums[-1]:
         return None

@@ -219,7 +219,7 @@ def _news(conversation: Conversation) -> dict[str, Any]:
     head, labels = conversation.head, presenter.labels_of(ChatModel.objects.all())
     newest = [message for message in (head and head.parent, head) if message]
     for message in newest:
-        message.set_siblings()
+        message.load_siblings()
     articles = [presenter.article(message, labels) for message in newest]
     return {
         "conversation": conversation,

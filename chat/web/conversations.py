@@ -29,7 +29,7 @@ def rename(request: AuthenticatedHttpRequest, conversation_id: uuid.UUID) -> Htt
     if is_htmx(request):
         context = {**pages.sidebar_context(request, conversation), "models": pages.models_for(request)}
         return render(request, "chat/_renamed.html", context)
-    return HttpResponseRedirect(conversation.address)
+    return HttpResponseRedirect(conversation.get_absolute_url())
 
 
 @require_POST

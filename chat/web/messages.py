@@ -15,8 +15,7 @@ from chat.accounts.http import AuthenticatedHttpRequest
 from chat.answers import readers, start
 from chat.infra.database_threads import run_in_db_thread
 from chat.limits import limiter, status
-from chat.models import Conversation, Message, User
-from chat.models.conversation import Part
+from chat.models import Conversation, Message, MessagePage, User
 from chat.web import pages
 from chat.web.decorators import show_errors, user_required
 from chat.web.forms import read_key, read_prompt
@@ -82,23 +81,23 @@ async def show(request: AuthenticatedHttpRequest, message_id: uuid.UUID) -> Http
     """Goes to another version of a message, and to what was said after it."""
     conversation, replaced = await run_in_db_thread(_show, request.user, message_id)
     if not is_htmx(request):
-        return HttpResponseRedirect(f"{conversation.address}?at={message_id}#m-{message_id}")
+        return HttpResponseRedirect(f"{conversation.get_absolute_url()}?at={message_id}#m-{message_id}")
     html = await run_in_db_thread(_version, request, conversation, message_id, replaced)
     return HttpResponse(html, headers={"HX-Trigger": json.dumps({"version-shown": {"id": f"m-{message_id}"}})})
 
 
 def _show(person: User, message_id: uuid.UUID) -> tuple[Conversation, uuid.UUID | None]:
-    message = Message.objects.for_user(person).one(pk=message_id)
+    message = Message.objects.for_user(person).get_or_none(pk=message_id)
     if message is None:
         raise errors.NotFound
-    return message.conversation, message.conversation.show(message_id)
+    return message.conversation, message.conversation.activate_branch(message_id)
 
 
 def _version(
     request: AuthenticatedHttpRequest, conversation: Conversation, message_id: uuid.UUID, replaced: uuid.UUID | None
 ) -> str:
     conversation.refresh_from_db(fields=("head",))
-    context = pages.chat_context(request, conversation, part=conversation.part(since=message_id))
+    context = pages.chat_context(request, conversation, part=conversation.message_page(since=message_id))
     return render_to_string("chat/_version.html", {**context, "replaced": replaced}, request)
 
 
@@ -108,7 +107,7 @@ async def _answered(
     """Fragments for htmx; a plain form is sent on to a page that streams, so that a reload asks nothing."""
     if sent.is_new:
         readers.started(sent.answer.pk)
-    address = sent.conversation.address
+    address = sent.conversation.get_absolute_url()
     if not is_htmx(request):
         return HttpResponseRedirect(f"{address}?live=1#m-{sent.answer.pk}", status=303)
     html = await run_in_db_thread(_fragments, request, sent, replaced)
@@ -130,9 +129,9 @@ def _fragments(request: AuthenticatedHttpRequest, sent: start.Sent, replaced: uu
     """
     newest = [message for message in (sent.question, sent.answer) if message]
     for message in newest[:1] if sent.is_new else newest:  # below a new question there is one answer
-        message.set_siblings()
+        message.load_siblings()
     allowances = status.present(sent.grant.remaining) if sent.grant else None
-    context = pages.chat_context(request, sent.conversation, part=Part(messages=newest), allowances=allowances)
+    context = pages.chat_context(request, sent.conversation, part=MessagePage(messages=newest), allowances=allowances)
     is_unknown = sent.begins or not sent.is_new
     context |= {"replaced": replaced, "is_unknown": is_unknown}
     if is_unknown:

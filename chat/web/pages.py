@@ -23,8 +23,7 @@ from chat.infra.database_threads import run_in_db_thread
 from chat.infra.prepared_queries import Parameter, PreparedQuery
 from chat.limits import status
 from chat.limits.status import LimitStatus
-from chat.models import ChatModel, Conversation, ConversationReading, Message
-from chat.models.conversation import ConversationQuerySet, Part
+from chat.models import ChatModel, Conversation, ConversationQuerySet, ConversationReading, Message, MessagePage
 from chat.streaming import presenter
 from chat.streaming.reader import events_of
 from chat.streaming.responses import streaming
@@ -63,7 +62,9 @@ def models_for(request: AuthenticatedHttpRequest) -> list[ChatModel]:
     return ChatModel.objects.allowed_to(request.user)
 
 
-def part_context(request: AuthenticatedHttpRequest, conversation: Conversation | None, part: Part) -> dict[str, Any]:
+def part_context(
+    request: AuthenticatedHttpRequest, conversation: Conversation | None, part: MessagePage
+) -> dict[str, Any]:
     models = models_for(request)
     labels = presenter.labels_of(models)
     return {
@@ -78,7 +79,7 @@ def part_context(request: AuthenticatedHttpRequest, conversation: Conversation |
 def chat_context(
     request: AuthenticatedHttpRequest,
     conversation: Conversation | None,
-    part: Part,
+    part: MessagePage,
     allowances: Sequence[LimitStatus] | None = None,
 ) -> dict[str, Any]:
     """Everything `chat/page.html` and its fragments show but the list of conversations; a constant number of queries.
@@ -113,13 +114,15 @@ def _is_running(head: Message, articles: Iterable[presenter.Article]) -> bool:
 @require_GET
 @login_required
 def home(request: AuthenticatedHttpRequest) -> HttpResponse:
-    return render(request, "chat/page.html", sidebar_context(request, None) | chat_context(request, None, Part()))
+    return render(
+        request, "chat/page.html", sidebar_context(request, None) | chat_context(request, None, MessagePage())
+    )
 
 
 @require_GET
 @user_required
 async def conversation(request: AuthenticatedHttpRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
-    found = await run_in_db_thread(Conversation.objects.of, request.user, conversation_id)
+    found = await run_in_db_thread(Conversation.objects.get_for_user, request.user, conversation_id)
     if found is None:
         raise Http404
     if "live" in request.GET:
@@ -131,8 +134,8 @@ def _page(request: AuthenticatedHttpRequest, found: Conversation, **extra: Any) 
     """The newest messages, or those around (`?at=`), before or after another one."""
     if found.unread:
         Conversation.objects.mark_read(found.pk)
-    context = sidebar_context(request, found) | chat_context(request, found, found.part(**_where(request)))
-    context["readings"] = ConversationReading.objects.of(found.pk)
+    context = sidebar_context(request, found) | chat_context(request, found, found.message_page(**_where(request)))
+    context["readings"] = ConversationReading.objects.for_conversation(found.pk)
     return render_to_string("chat/page.html", {**context, **extra}, request)
 
 

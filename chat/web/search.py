@@ -17,8 +17,7 @@ from django.views.decorators.http import require_GET
 
 from chat.accounts.http import AuthenticatedHttpRequest
 from chat.markdown import plain
-from chat.models import Message, SearchEntry
-from chat.models.tree import Tree
+from chat.models import Message, MessageTree, SearchEntry
 from chat.search import queries as index
 from chat.web.decorators import login_required
 from chat.web.http import is_htmx
@@ -102,7 +101,7 @@ def _on_active_branches(entries: Iterable[SearchEntry]) -> set[uuid.UUID]:
     return {
         message_id
         for conversation_id, tree in by_conversation.items()
-        for message_id in Tree(tree).path_to(heads[conversation_id])
+        for message_id in MessageTree(tree).path_to(heads[conversation_id])
     }
 
 

@@ -22,8 +22,7 @@ from chat.events import Delta, Failed, LogEvent
 from chat.infra.database_threads import run_in_db_thread
 from chat.infra.prepared_queries import Parameter, PreparedQuery
 from chat.limits import status
-from chat.models import ChatModel, Conversation, Message, User
-from chat.models.conversation import Status
+from chat.models import ChatModel, Conversation, Message, Status, User
 from chat.streaming import presenter, sse
 from chat.streaming.encoders import PROTOCOLS, encoder_for
 from chat.streaming.encoders.html import HtmlEncoder
@@ -114,7 +113,7 @@ async def _last_frame(request: AuthenticatedHttpRequest, message_id: uuid.UUID, 
         conversation, person = message.conversation, request.user
         if conversation.unread:
             Conversation.objects.mark_read(conversation.pk)
-        message.set_siblings()
+        message.load_siblings()
         allowed = ChatModel.objects.allowed_to(person)
         allowances = status.limit_statuses(person)
         context = {

@@ -56,5 +56,5 @@ class Command(BaseCommand):
 
 
 def _refuse_last_superuser(user: User) -> None:
-    if User.no_superuser_without([user]):
+    if User.includes_last_superuser([user]):
         raise CommandError("This is the last superuser. Make another one first.")

@@ -1,51 +1,13 @@
-"""Who may use the site, and how much."""
+"""Plans and the limits of one user."""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable
-
-from django.contrib.auth.models import AbstractUser, Group
+from django.contrib.auth.models import Group
 from django.db import models
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-
-class User(AbstractUser):
-    class Theme(models.TextChoices):
-        AUTO = "auto", _("As the device")
-        LIGHT = "light", _("Light")
-        DARK = "dark", _("Dark")
-
-    theme = models.CharField(_("theme"), max_length=8, choices=Theme, default=Theme.AUTO)
-    enter_sends = models.BooleanField(
-        _("Enter sends"), default=True, help_text=_("Off: Ctrl+Enter sends, Enter makes a new line.")
-    )
-    system_prompt = models.TextField(_("system prompt"), blank=True, max_length=8000)
-    default_model = models.CharField(_("default model"), max_length=128, blank=True)
-    session_epoch = models.PositiveIntegerField(default=0, editable=False)
-
-    def get_session_auth_hash(self) -> str:
-        return self._epoch_hash(super().get_session_auth_hash())
-
-    def get_session_auth_fallback_hash(self):
-        for value in super().get_session_auth_fallback_hash():
-            yield self._epoch_hash(value)
-
-    def _epoch_hash(self, password_hash: str) -> str:
-        """Raising `session_epoch` ends every session of the person at once."""
-        return salted_hmac("chat.session", f"{password_hash}:{self.session_epoch}", algorithm="sha256").hexdigest()
-
-    @classmethod
-    def no_superuser_without(cls, people: Iterable[User]) -> bool:
-        """Whether only the shell could give rights again if these people were gone."""
-        gone = [person.pk for person in people if person.is_superuser]
-        return bool(gone) and not cls.objects.filter(is_superuser=True, is_active=True).exclude(pk__in=gone).exists()
-
-    def end_sessions(self) -> None:
-        type(self).objects.filter(pk=self.pk).update(session_epoch=models.F("session_epoch") + 1)
-        self.refresh_from_db(fields=("session_epoch",))
+from chat.models.users import User
 
 
 class LimitColumns(models.Model):
@@ -128,28 +90,3 @@ class LimitOverride(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule}={'unlimited' if self.value is None else self.value}"
-
-
-class ApiKey(models.Model):
-    """A personal bearer key; only its SHA-256 is stored."""
-
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys", verbose_name=_("user"))
-    name = models.CharField(_("name"), max_length=80)
-    prefix = models.CharField(_("prefix"), max_length=16, db_index=True)
-    digest = models.CharField(max_length=64, unique=True, editable=False)
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
-    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True)
-    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
-    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
-
-    class Meta:
-        verbose_name = _("API key")
-        verbose_name_plural = _("API keys")
-        ordering = ("-created_at",)
-
-    def __str__(self) -> str:
-        return f"{self.prefix}…"
-
-    def is_usable(self, now: dt.datetime) -> bool:
-        in_time = self.expires_at is None or self.expires_at > now
-        return in_time and self.revoked_at is None and self.user.is_active

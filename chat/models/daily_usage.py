@@ -16,14 +16,14 @@ from django.utils.translation import gettext_lazy as _
 from chat.infra.prepared_queries import Parameter, PreparedUpdate
 
 if TYPE_CHECKING:
-    from chat.models.usage import UsageRecord
+    from chat.models.usage_records import UsageRecord
 
 FIRST_TOKEN_BOUNDS_MS: tuple[int, ...] = (100, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 10_000, 30_000)
-FIRST_TOKEN_BUCKETS: tuple[str, ...] = (
+FIRST_TOKEN_COLUMNS: tuple[str, ...] = (
     *(f"first_token_to_{bound}" for bound in FIRST_TOKEN_BOUNDS_MS),
     "first_token_later",
 )
-SUMMED: tuple[str, ...] = (
+SUMMED_COLUMNS: tuple[str, ...] = (
     "requests",
     "failed",
     "stopped",
@@ -36,8 +36,8 @@ SUMMED: tuple[str, ...] = (
     "completion_tokens",
     "cost",
 )
-COLUMNS = (*SUMMED, *FIRST_TOKEN_BUCKETS)
-BROKEN = ("failed", "interrupted")
+COLUMNS = (*SUMMED_COLUMNS, *FIRST_TOKEN_COLUMNS)
+FAILED_STATUSES = ("failed", "interrupted")
 
 
 def site_day(moment: dt.datetime | None = None) -> dt.date:
@@ -69,8 +69,8 @@ class FirstTokenColumns(models.Model):
         abstract = True
 
 
-def bucket_of(milliseconds: int) -> str:
-    return FIRST_TOKEN_BUCKETS[bisect_left(FIRST_TOKEN_BOUNDS_MS, milliseconds)]
+def first_token_column(milliseconds: int) -> str:
+    return FIRST_TOKEN_COLUMNS[bisect_left(FIRST_TOKEN_BOUNDS_MS, milliseconds)]
 
 
 def _adding() -> tuple[models.QuerySet[DailyUsage], dict[str, Any]]:
@@ -87,9 +87,9 @@ _ADD = PreparedUpdate(_adding)
 
 
 class DailyUsageQuerySet(models.QuerySet["DailyUsage"]):
-    def add(self, record: UsageRecord) -> None:
+    def add_record(self, record: UsageRecord) -> None:
         """Adds one ledger row to the roll-up of its day. Needs a transaction."""
-        self._increase(record.user_id, record.model, record.day, _amounts(record))
+        self._increase(record.user_id, record.model, record.day, usage_amounts(record))
 
     def add_refusal(self, user_id: int, model: str) -> None:
         with transaction.atomic():
@@ -117,10 +117,10 @@ class DailyUsageQuerySet(models.QuerySet["DailyUsage"]):
         return self.filter(pk=rows.first()).update(**more)
 
 
-def _amounts(record: UsageRecord) -> dict[str, int]:
+def usage_amounts(record: UsageRecord) -> dict[str, int]:
     amounts = {
         "requests": 1,
-        "failed": int(record.status in BROKEN),
+        "failed": int(record.status in FAILED_STATUSES),
         "stopped": int(record.status == "stopped"),
         "estimated": int(not record.exact),
         "unpriced": int(record.cost is None),
@@ -131,7 +131,7 @@ def _amounts(record: UsageRecord) -> dict[str, int]:
         "cost": record.cost or 0,
     }
     if record.first_token_ms is not None:
-        amounts[bucket_of(record.first_token_ms)] = 1
+        amounts[first_token_column(record.first_token_ms)] = 1
     return amounts
 
 

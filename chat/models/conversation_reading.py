@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ConversationReadingQuerySet(models.QuerySet["ConversationReading"]):
-    def of(self, conversation_id: uuid.UUID) -> ConversationReadingQuerySet:
+    def for_conversation(self, conversation_id: uuid.UUID) -> ConversationReadingQuerySet:
         """What the conversation's owner is shown."""
         return self.filter(conversation_id=conversation_id)
 

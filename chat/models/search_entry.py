@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
-from chat.models.conversation import Conversation, Message
+from chat.models.conversations import Conversation
+from chat.models.messages import Message
 
 
 class SearchEntry(models.Model):

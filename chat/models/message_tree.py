@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 
 
-class Tree:
+class MessageTree:
     """The messages of a conversation as ids, each with its parent, in the order they were made."""
 
     def __init__(self, rows: Iterable[tuple[uuid.UUID, uuid.UUID | None]]) -> None:
