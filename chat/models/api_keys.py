@@ -11,7 +11,7 @@ from chat.models.users import User
 
 
 class ApiKey(models.Model):
-    """A personal bearer key; only its SHA-256 is stored."""
+    """A user's key for the JSON API. Only its SHA-256 digest is stored."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys", verbose_name=_("user"))
     name = models.CharField(_("name"), max_length=80)
@@ -31,5 +31,6 @@ class ApiKey(models.Model):
         return f"{self.prefix}…"
 
     def is_usable(self, now: dt.datetime) -> bool:
-        in_time = self.expires_at is None or self.expires_at > now
-        return in_time and self.revoked_at is None and self.user.is_active
+        """Whether the key is neither expired nor revoked and its user is active. Reads `user`."""
+        expired = self.expires_at is not None and self.expires_at <= now
+        return not expired and self.revoked_at is None and self.user.is_active

@@ -12,30 +12,36 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from chat.infra.prepared_queries import Parameter, PreparedQuery
+from chat.models.users import User
 
 
-def _allowed() -> models.QuerySet[ChatModel]:
-    own = Group.objects.filter(user=Parameter("user", models.IntegerField()))
-    mine = Q(groups=None) | Q(groups__in=own)
-    return ChatModel.objects.filter(Q(enabled=True) & mine | Q(name=Parameter("name", models.CharField()))).distinct()
+def _allowed_models() -> models.QuerySet[ChatModel]:
+    groups_of_user = Group.objects.filter(user=Parameter("user", models.IntegerField()))
+    open_to_user = Q(groups=None) | Q(groups__in=groups_of_user)
+    site_default = Q(name=Parameter("name", models.CharField()))
+    return ChatModel.objects.filter(Q(enabled=True) & open_to_user | site_default).distinct()
 
 
-_ALLOWED = PreparedQuery(_allowed)
+_ALLOWED_MODELS = PreparedQuery(_allowed_models)
 
 
 class ChatModelQuerySet(models.QuerySet["ChatModel"]):
-    def allowed_to(self, user) -> list[ChatModel]:
-        """Enabled models that name no group, or one of the person's; the site's own (`CHAT_MODEL`) always."""
-        return _ALLOWED(user=user.pk, name=settings.CHAT_MODEL)
+    def allowed_to(self, user: User) -> list[ChatModel]:
+        """The models a user may choose, by name.
+
+        These are the enabled models without groups or with one of the user's groups. The site's default
+        model (`CHAT_MODEL`) is always among them.
+        """
+        return _ALLOWED_MODELS(user=user.pk, name=settings.CHAT_MODEL)
 
     def without_price(self, moment: dt.datetime) -> ChatModelQuerySet:
-        """Models in use that have no price of their own at a moment."""
+        """Enabled models that have no price at this time."""
         priced = ModelPrice.objects.filter(valid_from__lte=moment).values("model")
         return self.filter(Q(enabled=True) | Q(name=settings.CHAT_MODEL)).exclude(pk__in=priced)
 
 
 class ChatModel(models.Model):
-    """A model people may pick. `name` is what the provider calls it."""
+    """A model that users may choose. `name` is its id at the provider; `label` is shown to users."""
 
     name = models.CharField(_("name"), max_length=128, unique=True)
     label = models.CharField(_("label"), max_length=128, blank=True)
@@ -65,21 +71,22 @@ class ChatModel(models.Model):
 
 class ModelPriceQuerySet(models.QuerySet["ModelPrice"]):
     def valid_at(self, moment: dt.datetime) -> ModelPriceQuerySet:
-        """The one price of each model at a moment, of those that have one."""
-        own = self.model.objects.filter(model=OuterRef("model"), valid_from__lte=moment)
-        return self.filter(pk=Subquery(own.order_by("-valid_from").values("pk")[:1]))
+        """The price of each model that is valid at this time."""
+        prices = self.model.objects.filter(model=OuterRef("model"), valid_from__lte=moment)
+        return self.filter(pk=Subquery(prices.order_by("-valid_from").values("pk")[:1]))
 
     def get_effective(self, model: str, moment: dt.datetime) -> ModelPrice | None:
-        """The price of a model at a moment; unknown counts as the dearest that holds then, None where none does.
+        """The price that applies to a model (by name) at this time, or None if no price is known at all.
 
-        The dearest is the one with the highest price for completions, then for prompts.
+        A model without a price is charged the most expensive known one: the highest price for
+        completions, then for prompts.
         """
-        if own := _OWN_PRICE.one(model=model, moment=moment):
-            return own
+        if price := _PRICE_OF_MODEL.one(model=model, moment=moment):
+            return price
         return self.valid_at(moment).order_by("-completion", "-prompt", "pk").first()
 
 
-_OWN_PRICE = PreparedQuery(
+_PRICE_OF_MODEL = PreparedQuery(
     lambda: ModelPrice.objects.filter(
         model__name=Parameter("model", models.CharField()), valid_from__lte=Parameter("moment", models.DateTimeField())
     ).order_by("-valid_from")[:1]
@@ -87,9 +94,10 @@ _OWN_PRICE = PreparedQuery(
 
 
 class ModelPrice(models.Model):
-    """Micro-dollars per million tokens, from a date on. 0 is free; no row is unknown.
+    """The price of a model from `valid_from` on, in micro-dollars per million tokens.
 
-    `cached` null means that cached prompt tokens cost as much as others.
+    0 means free; a model without a row has an unknown price. If `cached` is null, cached prompt tokens
+    cost as much as other prompt tokens.
     """
 
     model = models.ForeignKey(ChatModel, on_delete=models.CASCADE, related_name="prices", verbose_name=_("model"))
@@ -110,8 +118,8 @@ class ModelPrice(models.Model):
         return f"{self.prompt / 1e6:g} / {self.completion / 1e6:g} USD per million"
 
     def cost(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> int:
-        """Micro-dollars, rounded up: a fraction is never given away."""
+        """The cost in whole micro-dollars, rounded up. `cached_tokens` are part of `prompt_tokens`."""
         cached_price = self.prompt if self.cached is None else self.cached
-        fresh = prompt_tokens - cached_tokens
-        total = fresh * self.prompt + cached_tokens * cached_price + completion_tokens * self.completion
+        uncached_tokens = prompt_tokens - cached_tokens
+        total = uncached_tokens * self.prompt + cached_tokens * cached_price + completion_tokens * self.completion
         return -(-total // 1_000_000)

@@ -1,10 +1,10 @@
-"""Messages of conversations."""
+"""Messages and the steps of an answer in the database."""
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from django.db import models, transaction
@@ -17,14 +17,17 @@ from chat.models.conversations import Conversation
 from chat.models.querysets import GetOrNoneQuerySet
 from chat.models.server_process import ServerProcess
 from chat.models.usage_records import MESSAGE_FIELDS, Outcome, UsageRecord
+from chat.models.users import User
 
 
 class Status(models.TextChoices):
+    """States of a message. A question is always complete; an answer starts as pending."""
+
     PENDING = "pending", _("Waiting for the model")
     STREAMING = "streaming", _("Answering")
     COMPLETE = "complete", _("Complete")
     TRUNCATED = "truncated", _("Cut at the length limit")
-    FILTERED = "filtered", _("Held back by the content filter")
+    FILTERED = "filtered", _("Blocked by the content filter")
     REFUSED = "refused", _("Declined by the model")
     STOPPED = "stopped", _("Stopped")
     INTERRUPTED = "interrupted", _("Interrupted")
@@ -35,7 +38,7 @@ RUNNING_STATUSES = (Status.PENDING, Status.STREAMING)
 
 
 class PromptMessage(NamedTuple):
-    """A message as the prompt for the next answer sees it."""
+    """What the prompt for an answer needs of a message."""
 
     role: str
     content: str
@@ -44,87 +47,99 @@ class PromptMessage(NamedTuple):
 
 _KEY = Parameter("pk", models.UUIDField())
 Checkpoint = tuple[str, str, dt.datetime | None]
-"""Content, reasoning, and when the first token came."""
+"""Content, reasoning and the time of the first token, as far as an answer has got."""
 
 
-def _columns(names: str) -> dict[str, Parameter]:
-    return {field.name: Parameter(field.name, field) for field in Message._meta.fields if field.name in names.split()}
+def _parameters(names: Collection[str]) -> dict[str, Parameter]:
+    return {field.name: Parameter(field.name, field) for field in Message._meta.fields if field.name in names}
 
 
-_SAVE = PreparedUpdate(
+_SAVE_CHECKPOINT = PreparedUpdate(
     lambda: (
         Message.objects.filter(pk=_KEY, owner=Parameter("owner", models.UUIDField()), status__in=RUNNING_STATUSES),
-        {"status": Status.STREAMING.value, **_columns("content reasoning first_token_at")},
+        {"status": Status.STREAMING.value, **_parameters(("content", "reasoning", "first_token_at"))},
     )
 )
-_END = PreparedUpdate(lambda: (Message.objects.filter(pk=_KEY, status__in=RUNNING_STATUSES), _columns(MESSAGE_FIELDS)))
+_FINISH = PreparedUpdate(
+    lambda: (Message.objects.filter(pk=_KEY, status__in=RUNNING_STATUSES), _parameters(MESSAGE_FIELDS))
+)
 
 
-_UNREAD = PreparedUpdate(lambda: (Conversation.objects.filter(pk=_KEY, client_id=None), {"unread": True}))
+_MARK_UNREAD = PreparedUpdate(lambda: (Conversation.objects.filter(pk=_KEY, client_id=None), {"unread": True}))
 
 
 class MessageQuerySet(GetOrNoneQuerySet["Message"]):
-    def for_user(self, user) -> MessageQuerySet:
+    def for_user(self, user: User | Parameter) -> MessageQuerySet:
+        """The messages that a user may see, with their `conversation`: those of their own, undeleted conversations."""
         return self.filter(conversation__user=user, conversation__deleted_at=None).select_related("conversation")
 
     def running(self) -> MessageQuerySet:
+        """Answers that have not ended."""
         return self.filter(status__in=RUNNING_STATUSES)
 
     def prompt_messages(self, conversation_id: uuid.UUID, leaf_id: uuid.UUID) -> list[PromptMessage]:
-        """What was said from the first message down to this one; one query, and no more of each than a model needs."""
-        rows = {row[0]: row[1:] for row in _SAID(pk=conversation_id)}
-        said: list[PromptMessage] = []
-        step: uuid.UUID | None = leaf_id
-        while step is not None and step in rows:
-            step, *words = rows[step]
-            said.append(PromptMessage(*words))
-        said.reverse()
-        return said
+        """The branch from the first message to `leaf_id`, as the prompt needs it. One query.
 
-    def save_checkpoints(self, owner: uuid.UUID, texts: Mapping[uuid.UUID, Checkpoint]) -> None:
-        """What running answers of one process say by now."""
-        _SAVE.many(
+        Reads only the columns of the prompt: a long conversation has much more text in its other columns.
+        """
+        rows = {row[0]: row[1:] for row in _PROMPT_COLUMNS(pk=conversation_id)}
+        branch: list[PromptMessage] = []
+        message_id: uuid.UUID | None = leaf_id
+        while message_id is not None and message_id in rows:
+            message_id, *fields = rows[message_id]
+            branch.append(PromptMessage(*fields))
+        branch.reverse()
+        return branch
+
+    def save_checkpoints(self, owner: uuid.UUID, checkpoints: Mapping[uuid.UUID, Checkpoint]) -> None:
+        """Save the text so far of running answers, by message id. `owner` is the process that runs them."""
+        _SAVE_CHECKPOINT.many(
             {
                 "pk": message_id,
                 "owner": owner,
-                "content": text,
+                "content": content,
                 "reasoning": reasoning,
                 "first_token_at": first_token_at,
             }
-            for message_id, (text, reasoning, first_token_at) in texts.items()
+            for message_id, (content, reasoning, first_token_at) in checkpoints.items()
         )
 
     def finish(self, outcome: Outcome, *, seen: bool = False) -> bool:
-        """Writes the end state and the ledger row in one transaction; False if both were there already.
+        """End an answer: save its final state and its ledger row in one transaction.
 
-        Marks the conversation as unread unless the end is `seen`; a page that shows it later takes the mark away.
-
-        Only the call that turns a running message into an ended one writes. A message
-        that was deleted meanwhile still gets its ledger row.
+        Only the call that ends a running answer writes; returns False if the answer has ended already. A message
+        that was deleted meanwhile still gets its ledger row. The conversation is marked as unread, unless a page
+        shows the end (`seen`) or the user stopped the answer.
         """
         with transaction.atomic():
-            changed = _END(pk=outcome.message_id, **outcome.message_fields())
+            changed = _FINISH(pk=outcome.message_id, **outcome.message_fields())
             if not changed and self.filter(pk=outcome.message_id).exists():
                 return False
             if not seen and outcome.status != Status.STOPPED:
-                _UNREAD(pk=outcome.conversation_id)
+                _MARK_UNREAD(pk=outcome.conversation_id)
             return UsageRecord.objects.record(outcome)
 
 
-_SAID = PreparedQuery(
+_PROMPT_COLUMNS = PreparedQuery(
     lambda: Message.objects.filter(conversation=_KEY).values_list("pk", "parent_id", "role", "content", "status")
 )
 
 
-def _in_order(rows: models.QuerySet[Message]) -> models.QuerySet[Message, uuid.UUID]:
+def _ids_by_age(rows: models.QuerySet[Message]) -> models.QuerySet[Message, uuid.UUID]:
     return rows.order_by("created_at", "pk").values_list("pk", flat=True)
 
 
-_REPLIES = PreparedQuery(lambda: _in_order(Message.objects.filter(parent=_KEY)))
-_BEGINNINGS = PreparedQuery(lambda: _in_order(Message.objects.filter(conversation=_KEY, parent=None)))
+_REPLIES = PreparedQuery(lambda: _ids_by_age(Message.objects.filter(parent=_KEY)))
+_FIRST_MESSAGES = PreparedQuery(lambda: _ids_by_age(Message.objects.filter(conversation=_KEY, parent=None)))
 
 
 class Message(models.Model):
+    """A question or an answer. At most one answer of a conversation is running.
+
+    `owner` is the server process that runs the answer. `client_key` is the key that makes sending idempotent.
+    Costs are in micro-dollars.
+    """
+
     class Role(models.TextChoices):
         USER = "user", _("You")
         ASSISTANT = "assistant", _("Assistant")
@@ -145,7 +160,7 @@ class Message(models.Model):
     turns_left_out = models.PositiveIntegerField(default=0)
     output_cap = models.PositiveIntegerField(null=True, blank=True)
     prefix_length = models.PositiveIntegerField(default=0)
-    """Characters at the start of the content that an earlier answer gave, which this one continues."""
+    """How many characters at the start of `content` come from the earlier answer that this one continues."""
     error_code = models.CharField(max_length=40, blank=True)
     retry_at = models.DateTimeField(null=True, blank=True)
     stop_requested = models.BooleanField(default=False)
@@ -157,6 +172,7 @@ class Message(models.Model):
     objects = MessageQuerySet.as_manager()
 
     siblings: list[uuid.UUID]
+    """Ids of all versions of this message, oldest first; set by the methods that say so."""
 
     class Meta:
         verbose_name = _("message")
@@ -181,8 +197,8 @@ class Message(models.Model):
         return str(self.pk)
 
     def load_siblings(self) -> None:
-        """The versions of this message, itself among them."""
-        self.siblings = _REPLIES(pk=self.parent_id) if self.parent_id else _BEGINNINGS(pk=self.conversation_id)
+        """Set `siblings`. One query."""
+        self.siblings = _REPLIES(pk=self.parent_id) if self.parent_id else _FIRST_MESSAGES(pk=self.conversation_id)
 
     @property
     def is_running(self) -> bool:

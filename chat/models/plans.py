@@ -1,4 +1,4 @@
-"""Plans and the limits of one user."""
+"""Plans, and exceptions from a plan for one user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chat.models.users import User
 
 
 class LimitColumns(models.Model):
-    """The limits of a plan. Null is unlimited, 0 is blocked; costs are micro-dollars."""
+    """The limits of a plan. Null means unlimited, 0 means blocked. Costs are in micro-dollars."""
 
     requests_per_minute = models.PositiveIntegerField(
         _("messages per minute"), null=True, blank=True, help_text=_("Empty: unlimited. 0: blocked.")
@@ -41,6 +41,8 @@ LIMIT_NAMES: tuple[str, ...] = (
 
 
 class Plan(LimitColumns):
+    """Limits for the members of some groups. The default plan applies to users without another one."""
+
     name = models.CharField(_("name"), max_length=80, unique=True)
     groups: models.ManyToManyField[Group, Plan] = models.ManyToManyField(
         Group, blank=True, related_name="chat_plans", verbose_name=_("groups")
@@ -63,11 +65,12 @@ class Plan(LimitColumns):
 
 class LimitOverrideQuerySet(models.QuerySet["LimitOverride"]):
     def active(self) -> LimitOverrideQuerySet:
+        """Overrides that have not expired."""
         return self.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now()))
 
 
 class LimitOverride(models.Model):
-    """One limit of one person, instead of the plan's."""
+    """A value that replaces one limit of the plan for one user. `rule` is the name of the limit."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="limit_overrides", verbose_name=_("user"))
     rule = models.CharField(_("limit"), max_length=32, choices=[(name, name) for name in LIMIT_NAMES])

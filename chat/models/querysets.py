@@ -1,4 +1,4 @@
-"""A query set that finds one row by its key."""
+"""A base class for query sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ M = TypeVar("M", bound=models.Model)
 
 class GetOrNoneQuerySet(models.QuerySet[M]):
     def get_or_none(self, **lookup: Any) -> M | None:
-        """The row that is looked for by its key. (`first` would sort, which costs half as much as all the rest.)"""
+        """The row that matches, or None. The lookup must be unique.
+
+        `first` would add an ORDER BY, which makes a lookup by primary key about 50 % slower.
+        """
         try:
             return self.get(**lookup)
         except ObjectDoesNotExist:

@@ -16,15 +16,47 @@ from django.utils.translation import gettext_lazy as _
 from chat.infra.prepared_queries import Parameter, PreparedInsert, PreparedQuery
 from chat.models.daily_usage import DailyUsage, site_day
 
-MESSAGE_FIELDS = (
-    "status error_code content reasoning retry_at prompt_tokens completion_tokens first_token_at finished_at owner"
+MESSAGE_FIELDS: tuple[str, ...] = (
+    "status",
+    "error_code",
+    "content",
+    "reasoning",
+    "retry_at",
+    "prompt_tokens",
+    "completion_tokens",
+    "first_token_at",
+    "finished_at",
+    "owner",
 )
-"""The columns that say how an answer ended."""
+"""The columns of a message that its end sets."""
+
+RECORD_FIELDS: tuple[str, ...] = (
+    "conversation_id",
+    "user_id",
+    "model",
+    "status",
+    "reason",
+    "prompt_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "completion_tokens",
+    "reserved_tokens",
+    "reserved_cost",
+    "cost",
+    "exact",
+    "first_token_ms",
+    "duration_ms",
+    "upstream_request_id",
+)
+"""The columns of a ledger row that come from an `Outcome` under the same name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How one generation ended. Amounts are micro-dollars; `cost` None is an unknown price."""
+    """How one generation ended. Costs are in micro-dollars; `cost` is None if the price is unknown.
+
+    `reason` is an error code. `exact` is False if the provider did not report its token counts.
+    """
 
     message_id: uuid.UUID
     conversation_id: uuid.UUID
@@ -49,46 +81,47 @@ class Outcome:
     upstream_request_id: str = ""
 
     def message_fields(self) -> dict[str, Any]:
-        own = {"error_code": self.reason, "finished_at": timezone.now(), "owner": None}
-        return own | {name: getattr(self, name) for name in MESSAGE_FIELDS.split() if name not in own}
+        """Values for `MESSAGE_FIELDS`; the message ends now."""
+        derived = {"error_code": self.reason, "finished_at": timezone.now(), "owner": None}
+        return derived | {name: getattr(self, name) for name in MESSAGE_FIELDS if name not in derived}
 
     def record_fields(self) -> dict[str, Any]:
-        names = (
-            "conversation_id user_id model status reason prompt_tokens cached_tokens reasoning_tokens "
-            "completion_tokens reserved_tokens reserved_cost cost exact first_token_ms duration_ms upstream_request_id"
-        )
-        return {name: getattr(self, name) for name in names.split()}
+        """Values for `RECORD_FIELDS`."""
+        return {name: getattr(self, name) for name in RECORD_FIELDS}
 
 
 class LedgerImmutable(TypeError):
-    """Something tried to write to the ledger by another way than `record`."""
+    """Code tried to change the usage ledger other than through `record` or `anonymize`."""
 
 
-_PERSON = PreparedQuery(
+_USER_ID = PreparedQuery(
     lambda: get_user_model().objects.filter(pk=Parameter("pk", models.IntegerField())).values_list("pk")
 )
 
 
 class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
-    """Reads, and `record`; nothing changes or removes a row."""
+    """Rows can be added (`record`) and read, but not changed or deleted."""
 
     def record(self, outcome: Outcome) -> bool:
-        """Writes the generation's one row and its roll-up; False if the row was there. Needs a transaction."""
+        """Add the row of a generation and add it to the daily totals. Must run in a transaction.
+
+        Returns False if the generation has a row already. Raises `IntegrityError` if the values are invalid.
+        """
         now = timezone.now()
-        user_exists = _PERSON.one(pk=outcome.user_id)
+        user_exists = _USER_ID.one(pk=outcome.user_id)
         fields = outcome.record_fields() | {"created_at": now, "day": site_day(now)}
         if not user_exists:
             fields["user_id"] = None
         record = self.model(message_id=outcome.message_id, **fields)
-        if not _BOOK(record):
+        if not _INSERT_RECORD(record):
             if self.filter(message_id=outcome.message_id).exists():
                 return False
-            raise IntegrityError(f"The database did not take the ledger row of {outcome.message_id}.")
+            raise IntegrityError(f"The database rejected the ledger row of {outcome.message_id}.")
         DailyUsage.objects.add_record(record)
         return True
 
     def anonymize(self, user_id: int) -> int:
-        """Takes a person out of their rows, as removing their account does; the amounts stay."""
+        """Clear the user of their rows, as deleting the account does. Returns the number of rows."""
         return models.QuerySet.update(self.filter(user_id=user_id), user=None)
 
     def update(self, **kwargs: Any) -> int:
@@ -99,12 +132,11 @@ class UsageRecordQuerySet(models.QuerySet["UsageRecord"]):
 
 
 class UsageRecord(models.Model):
-    """One generation's line in the books. Holds no text and outlives what it describes.
+    """One generation in the usage ledger. Holds no text, and stays when its message is deleted.
 
-    Amounts are micro-dollars; `cost` is null where no price was known. A row says what was
-    decided at the time and stays as it is: a wrong price is put right by a `ModelPrice` from
-    a later date on, an allowance used up wrongly is given back by resetting the limit. Only
-    the reference to a person is cleared when their account is removed.
+    Costs are in micro-dollars; `cost` is null if no price was known. A row is never changed: correct a wrong
+    price with a new `ModelPrice`, and give a wrongly used limit back by resetting it. Only the user is cleared
+    when the account is removed.
     """
 
     message_id = models.UUIDField(unique=True, editable=False)
@@ -149,14 +181,15 @@ class UsageRecord(models.Model):
         return str(self.message_id)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        raise LedgerImmutable("Ledger rows are written by `record` alone.")
+        raise LedgerImmutable("Ledger rows are only written by `record`.")
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise LedgerImmutable("Ledger rows are never deleted.")
 
     @property
     def total_tokens(self) -> int:
+        """Prompt and completion tokens. Cached and reasoning tokens are parts of these."""
         return self.prompt_tokens + self.completion_tokens
 
 
-_BOOK = PreparedInsert(UsageRecord, ignore_conflicts=True)
+_INSERT_RECORD = PreparedInsert(UsageRecord, ignore_conflicts=True)

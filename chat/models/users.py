@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -11,8 +11,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class User(AbstractUser):
+    """An account with its settings."""
+
     class Theme(models.TextChoices):
-        AUTO = "auto", _("As the device")
+        AUTO = "auto", _("System")
         LIGHT = "light", _("Light")
         DARK = "dark", _("Dark")
 
@@ -27,20 +29,23 @@ class User(AbstractUser):
     def get_session_auth_hash(self) -> str:
         return self._epoch_hash(super().get_session_auth_hash())
 
-    def get_session_auth_fallback_hash(self):
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
         for value in super().get_session_auth_fallback_hash():
             yield self._epoch_hash(value)
 
     def _epoch_hash(self, password_hash: str) -> str:
-        """Raising `session_epoch` ends every session of the person at once."""
+        """Sessions store this hash: when `session_epoch` changes, every session of the user ends."""
         return salted_hmac("chat.session", f"{password_hash}:{self.session_epoch}", algorithm="sha256").hexdigest()
 
     @classmethod
-    def includes_last_superuser(cls, people: Iterable[User]) -> bool:
-        """Whether only the shell could give rights again if these people were gone."""
-        gone = [person.pk for person in people if person.is_superuser]
-        return bool(gone) and not cls.objects.filter(is_superuser=True, is_active=True).exclude(pk__in=gone).exists()
+    def includes_last_superuser(cls, users: Iterable[User]) -> bool:
+        """Whether no active superuser would be left without these users."""
+        removed = [user.pk for user in users if user.is_superuser]
+        if not removed:
+            return False
+        return not cls.objects.filter(is_superuser=True, is_active=True).exclude(pk__in=removed).exists()
 
     def end_sessions(self) -> None:
+        """Log the user out everywhere."""
         type(self).objects.filter(pk=self.pk).update(session_epoch=models.F("session_epoch") + 1)
         self.refresh_from_db(fields=("session_epoch",))
