@@ -384,7 +384,7 @@ def test_prune_removes_what_is_past_keeping_and_nothing_else(manage: Terminal, a
 def test_a_long_conversation_goes_in_short_steps(
     manage: Terminal, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "BATCH", 10)
+    monkeypatch.setattr(retention, "BATCH_SIZE", 10)
     conversation = talk(alice, days_ago=100)
     for _ in range(40):
         conversation.head = Message.objects.create(conversation=conversation, parent=conversation.head, role="user")
@@ -405,12 +405,12 @@ def test_a_long_conversation_goes_in_short_steps(
 
 def test_a_conversation_that_woke_up_is_not_removed(alice: User) -> None:
     conversation = talk(alice, days_ago=100)
-    (rule,) = [rule for rule in retention.rules(dt.timedelta(days=90)) if rule.name == "old"]
-    (due,) = retention.due(rule.condition)
+    (rule,) = [rule for rule in retention.retention_rules(dt.timedelta(days=90)) if rule.name == "old"]
+    (due,) = retention.due_conversations(rule.condition)
     Conversation.objects.filter(pk=due.pk).update(updated_at=timezone.now())
-    assert not retention.remove(due.pk, rule.condition)
+    assert not retention.remove_conversation(due.pk, rule.condition)
     conversation.messages.filter(role="assistant").update(status="pending")
-    assert not retention.remove(due.pk)
+    assert not retention.remove_conversation(due.pk)
     assert conversation.messages.count() == 2
 
 

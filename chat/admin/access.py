@@ -15,7 +15,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from chat.accounts import personal_data
+from chat.accounts import erasure
 from chat.accounts.invitations import invitation_url
 from chat.admin import allowance
 from chat.admin.plain import PlainWidgets
@@ -61,7 +61,7 @@ class PersonAdmin(PlainWidgets, UserAdmin):
         Those who acted in the admin cannot be deleted here: the admin log would lose their lines with them.
         """
         people = list(objs)
-        held = [personal_data.holdings(person) for person in people]
+        held = [erasure.summarize(person) for person in people]
         counts: dict[type[Model], int] = {
             User: len(people),
             Conversation: sum(each.conversations for each in held),

@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 
 from django.conf import settings
 
-from chat.accounts import session_watcher
+from chat.accounts.session_watcher import SessionWatcher
 from chat.answers import runner
 from chat.eventlog import event_log
 from chat.infra import notifications
 from chat.infra.notifications import Notification
+from chat.infra.process import process
 from chat.infra.tasks import create_background_task
 
 MOST_PER_PERSON = 32
@@ -72,7 +73,7 @@ async def watching(
     if far:
         _announce(message_id)
     try:
-        with session_watcher.watched(session_key, viewer.close):
+        with process.loop_part(SessionWatcher).watch(session_key, viewer.close):
             yield viewer
     finally:
         mine.pop(viewer, None)

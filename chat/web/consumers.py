@@ -30,11 +30,12 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.http import is_same_domain
 
-from chat.accounts import session_watcher
 from chat.accounts.http import AuthenticatedHttpRequest
+from chat.accounts.session_watcher import SessionWatcher
 from chat.infra import notifications
 from chat.infra.database_threads import run_in_db_thread
 from chat.infra.prepared_queries import Parameter, PreparedQuery
+from chat.infra.process import process
 from chat.limits import status
 from chat.models import ChatModel, Conversation, Message, User
 from chat.streaming import presenter
@@ -115,7 +116,7 @@ class NoticesConsumer(AsyncWebsocketConsumer):
         mine[self] = None
         self._watch.callback(_forget, person.pk, self)
         log_out = partial(self.end, LOGGED_OUT)
-        self._watch.enter_context(session_watcher.watched(self.request.session.session_key, log_out))
+        self._watch.enter_context(process.loop_part(SessionWatcher).watch(self.request.session.session_key, log_out))
         while len(mine) > MOST_PER_PERSON:
             mine.popitem(last=False)[0].end(TOO_MANY)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from chat.accounts import personal_data
+from chat.accounts import erasure
 from chat.management.command import Command as BaseCommand
 from chat.models import User
 
@@ -29,16 +29,16 @@ class Command(BaseCommand):
             self._preview(user)
             return
         _refuse_last_superuser(user)
-        personal_data.lock_out(user)
+        erasure.lock_account(user)
         self._wait_for_running(user)
-        personal_data.remove_conversations(user)
-        personal_data.end_sessions(user)
-        removed = personal_data.erase_account(user)
+        erasure.delete_conversations(user)
+        erasure.delete_sessions(user)
+        removed = erasure.erase_account(user)
         end = "is gone" if removed else "is an empty shell, for the admin log"
         self.stdout.write(f"Erased {options['user']}: the account {end}. The ledger keeps the amounts.")
 
     def _preview(self, user: User) -> None:
-        held = personal_data.holdings(user)
+        held = erasure.summarize(user)
         self.stdout.write(
             f"{user.get_username()} has {held.conversations} conversations with {held.messages} messages, "
             f"{held.api_keys} API keys and {held.limit_overrides} limit overrides. "
@@ -49,7 +49,7 @@ class Command(BaseCommand):
     def _wait_for_running(self, user: User) -> None:
         """Their owners let go within a second; what a dead server left is erased with the rest."""
         deadline = time.monotonic() + PATIENCE
-        while personal_data.running_answers(user):
+        while erasure.count_running_answers(user):
             if time.monotonic() > deadline:
                 raise CommandError("An answer is still running. The person is locked out; run this again in a minute.")
             time.sleep(0.2)

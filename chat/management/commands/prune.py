@@ -25,8 +25,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         rows = []
-        for rule in retention.rules(options["older_than"]):
-            due = retention.due(rule.condition)
+        for rule in retention.retention_rules(options["older_than"]):
+            due = retention.due_conversations(rule.condition)
             count = self._remove(rule) if options["yes"] else due.count()
             rows.append({"what": f"{rule.name} conversations", "count": count})
         servers = retention.stale_processes()
@@ -36,6 +36,7 @@ class Command(BaseCommand):
         if not options["yes"]:
             self.stderr.write("Nothing was removed. Run it again with --yes to remove this.")
 
-    def _remove(self, rule: retention.Rule) -> int:
-        ids = list(retention.due(rule.condition).values_list("pk", flat=True))
-        return sum(retention.remove(each, rule.condition) for each in self.progress(ids, f"Removing {rule.name}"))
+    def _remove(self, rule: retention.RetentionRule) -> int:
+        ids = list(retention.due_conversations(rule.condition).values_list("pk", flat=True))
+        due = self.progress(ids, f"Removing {rule.name}")
+        return sum(retention.remove_conversation(each, rule.condition) for each in due)
