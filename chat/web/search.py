@@ -52,12 +52,12 @@ class Result:
 @require_GET
 @login_required
 def search(request: AuthenticatedHttpRequest) -> HttpResponse:
-    query = request.GET.get("q", "").replace("\x00", " ")[: index.LONGEST_QUERY]
+    query = request.GET.get("q", "").replace("\x00", " ")[: index.MAX_QUERY_CHARS]
     page = _page(request.GET.get("page", ""))
     found = index.find(request.user, query, offset=(page - 1) * PAGE, limit=PAGE + 1)
     context = {
         "query": query,
-        "words": index.words_of(query),
+        "words": index.query_words(query),
         "results": _results(found[:PAGE], query),
         "page": page,
         "next_page": page + 1 if len(found) > PAGE and page < LAST_PAGE else None,
@@ -71,7 +71,7 @@ def _page(given: str) -> int:
 
 def _results(entries: Sequence[SearchEntry], query: str) -> list[Result]:
     """In the order of the entries; neighbours of one conversation are shown together."""
-    mark = Marker(index.words_of(query))
+    mark = Marker(index.query_words(query))
     shown = _on_active_branches(entries)
     results = []
     for conversation, group in groupby(entries, key=lambda entry: entry.conversation):
@@ -122,7 +122,7 @@ class Marker:
 
     def __init__(self, words: Sequence[str]) -> None:
         folded = [re.escape(word.translate(FOLD)) for word in words]
-        tail = r"\w*" if words and len(words[-1]) >= index.PREFIX else ""
+        tail = r"\w*" if words and len(words[-1]) >= index.MIN_PREFIX_CHARS else ""
         whole = "|".join([*folded[:-1], *(f"{last}{tail}" for last in folded[-1:])])
         self.pattern = re.compile(rf"(?<![^\W_])(?:{whole})(?![^\W_])") if folded else re.compile(r"(?!)")
 
