@@ -42,7 +42,7 @@ class Api:
         self.url = next(iter(self.urls.values()))
         made = site.shell(
             "import json; from chat.accounts import api_keys; from chat.models import Plan, User\n"
-            "from chat.models.access import LIMIT_NAMES\n"
+            "from chat.models import LIMIT_NAMES\n"
             "Plan.objects.update(**dict.fromkeys(LIMIT_NAMES))\n"
             "sam = User.objects.get(username='sam')\n"
             "sam.limit_overrides.create(rule='requests_per_day', value=2)\n"

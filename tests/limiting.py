@@ -8,8 +8,7 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
-from chat.models import UsageRecord, User
-from chat.models.usage import Outcome
+from chat.models import Outcome, UsageRecord, User
 
 
 def spend(user: User, tokens: int) -> None:

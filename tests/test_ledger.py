@@ -24,9 +24,21 @@ from chat import answers as starting
 from chat import errors, providers
 from chat.answers import AnswerRequest, current_runner
 from chat.infra.database_threads import run_in_db_thread
-from chat.models import ChatModel, Conversation, DailyUsage, Message, ModelPrice, Plan, UsageRecord, User
-from chat.models.daily import FIRST_TOKEN_BOUNDS_MS, bucket_of, site_day
-from chat.models.usage import LedgerClosed, Outcome
+from chat.models import (
+    FIRST_TOKEN_BOUNDS_MS,
+    ChatModel,
+    Conversation,
+    DailyUsage,
+    LedgerImmutable,
+    Message,
+    ModelPrice,
+    Outcome,
+    Plan,
+    UsageRecord,
+    User,
+    first_token_column,
+    site_day,
+)
 from chat.usage import prices, reconciliation, reports
 from chat.usage.reports import DateRange
 from tests.fakes import (
@@ -296,7 +308,7 @@ def test_nothing_changes_a_ledger_row() -> None:
         lambda: alice.usage_records.all().delete(),
         lambda: alice.usage_records.update(cost=0),
     ):
-        with pytest.raises(LedgerClosed), transaction.atomic():
+        with pytest.raises(LedgerImmutable), transaction.atomic():
             attempt()
     assert UsageRecord.objects.get().cost == 5
 
@@ -351,12 +363,12 @@ def test_an_unknown_price_counts_as_the_dearest_of_that_time() -> None:
     price("plain", 60, 2, 50)
     now = timezone.now()
     for days_ago, dearest in ((0, 50), (45, 900), (75, 900)):
-        found = ModelPrice.objects.at("nobody-knows", now - dt.timedelta(days=days_ago))
+        found = ModelPrice.objects.get_effective("nobody-knows", now - dt.timedelta(days=days_ago))
         assert found is not None
         assert found.completion == dearest, days_ago
-    assert ModelPrice.objects.at("was-dear", now).completion == 5
-    assert ModelPrice.objects.at("plain", now - dt.timedelta(days=75)).completion == 900
-    assert ModelPrice.objects.at("plain", now - dt.timedelta(days=100)) is None
+    assert ModelPrice.objects.get_effective("was-dear", now).completion == 5
+    assert ModelPrice.objects.get_effective("plain", now - dt.timedelta(days=75)).completion == 900
+    assert ModelPrice.objects.get_effective("plain", now - dt.timedelta(days=100)) is None
 
 
 @pytest.fixture
@@ -460,7 +472,7 @@ def test_the_daily_totals_match_the_ledger(rows: list[dict[str, Any]], removed: 
         assert _reported(reports.by("user", span)) == _expected(ledger, lambda row: str(row.user_id or ""))
         assert _reported(reports.by("model", span)) == _expected(ledger, lambda row: row.model)
         assert _reported(reports.by_day(span)) == _expected(ledger, lambda row: str(row.day))
-        assert sum(DailyUsage.objects.values_list(bucket_of(30_001), flat=True)) == sum(
+        assert sum(DailyUsage.objects.values_list(first_token_column(30_001), flat=True)) == sum(
             (row.first_token_ms or 0) > 30_000 for row in ledger
         )
         transaction.set_rollback(True)
@@ -526,7 +538,7 @@ def test_reports_take_the_same_queries_for_nothing_and_for_much(rows: int, djang
 def test_a_percentile_is_interpolated_in_its_bucket(
     milliseconds: list[int], share: float, expected: int | None
 ) -> None:
-    counts = Counter(bucket_of(each) for each in milliseconds)
+    counts = Counter(first_token_column(each) for each in milliseconds)
     assert reports.percentile([counts[name] for name in reports.FIRST_TOKEN_BUCKETS], share) == expected
 
 

@@ -25,8 +25,7 @@ from chat import providers as upstream
 from chat.answers import current_runner, runner
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
-from chat.models import Conversation, Message, User
-from chat.models.conversation import MessageQuerySet
+from chat.models import Conversation, Message, MessageQuerySet, User
 from tests.fakes import DONE, FakeUpstream, Gate, Script, Send, chunk, error, gated, text, tokens
 from tests.services import RedisServer
 from tests.site import Person, Site, ids_in
@@ -137,7 +136,7 @@ def test_reservations_are_renewed_while_the_database_is_away(
 
     monkeypatch.setattr(runner, "RENEW_INTERVAL", 0.02)
     monkeypatch.setattr(runner, "CHECKPOINT_INTERVAL", 0.02)
-    monkeypatch.setattr(MessageQuerySet, "save_texts", away)
+    monkeypatch.setattr(MessageQuerySet, "save_checkpoints", away)
     meanwhile, end = Gate(), Gate()
     said = [Send(chunk("one ")), meanwhile, Send(chunk("two three four")), end, Send(chunk(finish="stop")), Send(DONE)]
     fake_upstream.enqueue(Script(said))

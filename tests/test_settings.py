@@ -16,8 +16,7 @@ from chat.accounts import api_keys
 from chat.answers import AnswerRequest
 from chat.answers.liveness import Liveness
 from chat.answers.store import pick_model, prepare
-from chat.models import ApiKey, ChatModel, Conversation, ConversationReading, Message, User
-from chat.models.usage import Outcome
+from chat.models import ApiKey, ChatModel, Conversation, ConversationReading, Message, Outcome, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

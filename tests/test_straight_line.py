@@ -322,6 +322,6 @@ def test_an_answer_that_ended_while_its_page_was_made_leaves_no_stop_button() ->
     answer = Message.objects.create(conversation=conversation, parent=question, role="assistant", status="pending")
     conversation.head = answer
     conversation.save()
-    assert pages.chat_context(alice, conversation, conversation.part())["running"] == answer
+    assert pages.chat_context(alice, conversation, conversation.message_page())["running"] == answer
     Message.objects.filter(pk=answer.pk).update(status="failed")
-    assert pages.chat_context(alice, conversation, conversation.part())["running"] is None
+    assert pages.chat_context(alice, conversation, conversation.message_page())["running"] is None

@@ -14,9 +14,7 @@ from django.test import Client
 from chat import errors
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
-from chat.models import DailyUsage, Plan, UsageRecord, User
-from chat.models.daily import site_day
-from chat.models.usage import Outcome
+from chat.models import DailyUsage, Outcome, Plan, UsageRecord, User, site_day
 
 pytestmark = pytest.mark.django_db
 

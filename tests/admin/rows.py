@@ -9,8 +9,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
-from chat.models import DailyUsage, UsageRecord, User
-from chat.models.daily import site_day
+from chat.models import DailyUsage, UsageRecord, User, site_day
 
 SECRET = "alices canary"
 REASON = "A complaint about this answer, ticket 17."

@@ -10,8 +10,7 @@ import pytest
 from django.core.management import load_command_class
 from django.utils import timezone
 
-from chat.models import Conversation, Message, UsageRecord, User
-from chat.models.usage import Outcome
+from chat.models import Conversation, Message, Outcome, UsageRecord, User
 
 
 class Terminal:

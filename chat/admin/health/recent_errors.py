@@ -13,8 +13,7 @@ from django.utils import timezone
 from chat import errors, providers
 from chat.admin.pages import ledger_url
 from chat.infra import formatting
-from chat.models import UsageRecord
-from chat.models.daily import BROKEN
+from chat.models import FAILED_STATUSES, UsageRecord
 
 PERIOD = dt.timedelta(hours=1)
 
@@ -41,7 +40,7 @@ def errors_of_last_hour() -> list[ErrorLine]:
     """Those that an admin must fix first, then by number of answers. One query."""
     now = timezone.now()
     rows = (
-        UsageRecord.objects.filter(created_at__gte=now - PERIOD, status__in=BROKEN)
+        UsageRecord.objects.filter(created_at__gte=now - PERIOD, status__in=FAILED_STATUSES)
         .order_by()
         .values("reason")
         .annotate(count=Count("pk"), last=Max("created_at"))
