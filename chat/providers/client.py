@@ -44,6 +44,7 @@ class ProviderClient:
             max_retries=0,
             timeout=None,
         )
+        self._request_without_body = httpx2.Request("POST", base_url)
         self._headers: dict[str, str | Omit] = {
             "Accept": "text/event-stream",
             "Accept-Encoding": "identity",
@@ -70,7 +71,7 @@ class ProviderClient:
         )
         response = stream.response
         # The response holds its request, with the whole prompt, for as long as the stream is open.
-        response.request = httpx2.Request("POST", response.url)
+        response.request = self._request_without_body
         return response
 
     async def open_model_list(self) -> httpx2.Response:
