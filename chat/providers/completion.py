@@ -100,7 +100,7 @@ async def _try_once(fields: dict[str, object], timeouts: AnswerTimeouts) -> http
 
 
 def _is_event_stream(response: httpx2.Response) -> bool:
-    """Tell whether the body is an event stream. A compressed one is not accepted: the request asks for identity encoding."""
+    """Tell whether the body is an event stream that is not compressed; the request asks for identity encoding."""
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     encoding = response.headers.get("content-encoding", "").strip().lower()
     return media_type == "text/event-stream" and encoding in ("", "identity")
