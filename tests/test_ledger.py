@@ -43,7 +43,7 @@ from chat.usage import prices, reconciliation, reports
 from chat.usage.reports import DateRange
 from tests.fakes import (
     DONE,
-    FakeUpstream,
+    FakeProvider,
     Gate,
     Hang,
     Script,
@@ -225,9 +225,9 @@ def _kinds(count: int) -> list[str]:
 
 @pytest.mark.timeout(1200 if SOAK else 240)
 def test_each_generation_leaves_one_row_with_what_the_provider_reported(
-    catalogue: None, fake_upstream: FakeUpstream
+    catalogue: None, fake_provider: FakeProvider
 ) -> None:
-    provider = fake_upstream.default = Provider()
+    provider = fake_provider.default = Provider()
     people = [User.objects.create_user(name) for name in ("alice", "bob", "sam", "gone")]
     kinds = _kinds(20_000 if SOAK else 1_000)
     made = asyncio.run(_all(people, kinds))
@@ -256,7 +256,7 @@ def test_each_generation_leaves_one_row_with_what_the_provider_reported(
 
 
 def test_a_generation_has_the_price_of_its_start_when_the_price_changes_at_midnight(
-    catalogue: None, fake_upstream: FakeUpstream, settings: Any, monkeypatch: pytest.MonkeyPatch
+    catalogue: None, fake_provider: FakeProvider, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.TIME_ZONE = "Pacific/Auckland"
     midnight = timezone.make_aware(dt.datetime(2031, 5, 2))
@@ -271,7 +271,7 @@ def test_a_generation_has_the_price_of_its_start_when_the_price_changes_at_midni
     async def answer_over_midnight() -> list[uuid.UUID]:
         answers = []
         for script in (gated(gate), text("Hi", usage=(10, 5))):
-            fake_upstream.enqueue(script)
+            fake_provider.enqueue(script)
             sent = await starting.send(alice, "hello", client_key=str(uuid.uuid4()), model="cheap")
             if not answers:
                 await asyncio.to_thread(gate.wait_until_reached)
