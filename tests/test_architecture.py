@@ -39,7 +39,7 @@ FORBIDDEN = {
     "markdown": ("chat.models", "django.http", "django.shortcuts"),
     **{
         f"limits.{module}": ("django", "time", "chat.models")
-        for module in ("counters", "reservations", "periods", "evaluation", "refusal_log", "rules", "values")
+        for module in ("counters", "reservations", "periods", "refusal_log", "rules", "values")
     },
     "errors": ("chat",),
 }

@@ -31,7 +31,7 @@ LEDGER = (
     "print(len(rows), max(rows.values()), UsageRecord.objects.filter(status='interrupted', exact=True).count())"
 )
 TEXT = "from chat.models import Message; print(Message.objects.get(pk='{}').content, end='|')"
-LEASES = "from chat.limits import limiter; print(len(limiter.leases_sync('user:1')))"
+LEASES = "from chat.limits import limiter; print(len(limiter.current().reservations_sync('user:1')))"
 
 
 def kill(site: Site, number: int = -1) -> None:

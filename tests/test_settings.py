@@ -13,7 +13,9 @@ import pytest
 from django.test import Client
 
 from chat.accounts import api_keys
-from chat.answers.store import Ask, _system_prompt, pick_model
+from chat.answers import AnswerRequest
+from chat.answers.liveness import Liveness
+from chat.answers.store import pick_model, prepare
 from chat.models import ApiKey, ChatModel, Conversation, ConversationReading, Message, Outcome, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -40,6 +42,16 @@ def conversation_of(user: User, title: str = "A title") -> Conversation:
     return conversation
 
 
+def instructions(user: User, conversation: Conversation | None = None) -> str:
+    """The system prompt that a message would be sent with."""
+
+    def find() -> AnswerRequest:
+        return AnswerRequest(user=user, client_key="key", conversation=conversation, question="Hello")
+
+    first, *_rest = prepare(find, Liveness()).prompt.turns
+    return first.content
+
+
 SETTINGS: dict[str, Any] = {"default_model": "", "system_prompt": "", "theme": "auto", "enter_sends": "on"}
 
 
@@ -50,7 +62,7 @@ def test_settings_are_saved_and_used(client: Client, alice: User) -> None:
     alice.refresh_from_db()
     assert (alice.theme, alice.enter_sends) == ("dark", False)
     assert pick_model(alice, "").name == "other"
-    assert _system_prompt(Ask(user=alice, client_key="")) == "Be\nbrief."
+    assert instructions(alice) == "Be\nbrief."
     page = client.get("/").text
     assert 'data-theme="dark"' in page
     assert 'data-enter-sends=""' in page
@@ -78,11 +90,11 @@ def test_a_conversation_has_instructions_of_its_own(client: Client, alice: User)
     alice.system_prompt = "Be brief."
     ChatModel.objects.create(name="other")
     conversation = conversation_of(alice)
-    assert _system_prompt(Ask(user=alice, client_key="", conversation=conversation)) == "Be brief."
+    assert instructions(alice, conversation) == "Be brief."
     client.post(f"/c/{conversation.pk}/settings/", {"model": "other", "system_prompt": "Rhyme."})
     conversation.refresh_from_db()
     assert conversation.model == "other"
-    assert _system_prompt(Ask(user=alice, client_key="", conversation=conversation)) == "Rhyme."
+    assert instructions(alice, conversation) == "Rhyme."
     assert "Rhyme." in client.get(f"/c/{conversation.pk}/").text
 
 
@@ -114,7 +126,7 @@ def test_a_key_is_shown_once_works_and_can_be_revoked(client: Client, alice: Use
 def test_a_key_without_a_name_is_refused_in_words(client: Client) -> None:
     response = client.post("/settings/keys/", {"name": " "})
     assert response.status_code == 422
-    assert "Enter a name for the key." in response.text
+    assert "Give the key a name." in response.text
     assert not ApiKey.objects.exists()
 
 

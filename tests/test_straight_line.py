@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
-from django.test import RequestFactory
 
 from chat.models import Conversation, Message, User
 from chat.web import pages
@@ -210,7 +209,7 @@ def test_the_limit_refuses_with_the_exact_wait_and_calls_nobody(
         (error(429, headers={"Retry-After": "30"}), "failed", "busy"),
         (error(500), "failed", "Try again in a moment"),
         (error(401), "failed", "not set up correctly"),
-        (reset_after("some words "), "interrupted", "broke off"),
+        (reset_after("some words "), "interrupted", "was interrupted"),
     ],
     ids=["busy", "broken", "wrong key", "cut"],
 )
@@ -323,8 +322,6 @@ def test_an_answer_that_ended_while_its_page_was_made_leaves_no_stop_button() ->
     answer = Message.objects.create(conversation=conversation, parent=question, role="assistant", status="pending")
     conversation.head = answer
     conversation.save()
-    request = RequestFactory().get("/")
-    request.user = alice
-    assert pages.chat_context(request, conversation, conversation.message_page())["running"] == answer
+    assert pages.chat_context(alice, conversation, conversation.message_page())["running"] == answer
     Message.objects.filter(pk=answer.pk).update(status="failed")
-    assert pages.chat_context(request, conversation, conversation.message_page())["running"] is None
+    assert pages.chat_context(alice, conversation, conversation.message_page())["running"] is None

@@ -23,7 +23,7 @@ from chat.limits.values import Rule
 DEVICE_COOKIE = "__Host-device" if settings.HTTPS_ONLY else "device"
 DEVICE_COOKIE_AGE = 365 * 24 * 3600
 """In seconds."""
-_SALT = "chat.accounts.login_throttle.device"
+_SALT = "chat.logins.device"
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,11 @@ class Attempt:
         """Settle the reservations. Success also resets the count of failures for the user name."""
         for subject, reservation_id in self.reservations:
             with suppress(errors.LimiterUnavailable):
-                limiter.settle_sync(subject, lease_id=reservation_id, tokens=0, cost=0, refund_request=succeeded)
+                limiter.current().settle_sync(
+                    subject, reservation_id=reservation_id, tokens=0, cost=0, refund_request=succeeded
+                )
                 if succeeded and subject.startswith("login:"):
-                    limiter.reset_sync(subject)
+                    limiter.current().reset_sync(subject)
 
 
 def start_attempt(request: HttpRequest, username: str) -> Attempt:
@@ -61,7 +63,7 @@ def _reserve(*requested: tuple[str, tuple[Rule, ...]]) -> Attempt:
     for subject, rules in requested:
         reservation_id = str(uuid.uuid4())
         try:
-            limiter.reserve_sync(subject, rules, lease_id=reservation_id)
+            limiter.current().reserve_sync(subject, rules, reservation_id=reservation_id)
         except errors.ChatError:
             Attempt(tuple(reserved)).finish(succeeded=True)
             raise

@@ -1,4 +1,4 @@
-"""Chats that a client names itself: which conversation and which message of ours it means."""
+"""Chats that a client names itself: which conversation and which message it means."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chat import errors
 from chat.infra.prepared_queries import Parameter, PreparedQuery
 from chat.models import Conversation, Message, User
 
-LONGEST_ID = 128
+MAX_ID_LENGTH = 128
 
 Trigger = Literal["submit", "regenerate"]
 
@@ -24,11 +24,10 @@ Trigger = Literal["submit", "regenerate"]
 class ChatBody:
     """One request of the JSON API.
 
-    `turns` are (role, text) up to and with the last user turn, `prompt` its text. A body
-    with a `chat_id` names a conversation, so its earlier turns only help to tell a
-    regeneration of old clients, which mark none: `marked` is whether this one says what it
-    wants. `message_id` is the message the client edits or regenerates, as it calls it: its
-    own id or one that we sent. `question_key` is what it calls its last user message.
+    `turns` are (role, text) up to the last user turn, `prompt` is its text. A body with a `chat_id` names a
+    conversation; its earlier turns then only help to recognise a regeneration by clients that do not say so (`marked`:
+    this one says what it wants). `message_id` is the message that the client edits or regenerates: its own id or one
+    that we sent. `question_key` is the client's id of its last user message.
     """
 
     protocol: str
@@ -45,28 +44,25 @@ class ChatBody:
 
 
 def message_key(chat_id: str | None, message_id: str | None) -> str | None:
-    """The client key of a message that the client named itself, scoped to its chat.
-
-    Clients may count their messages from 1 in every chat.
-    """
+    """The client key of a message that the client named, scoped to its chat: clients may count from 1 in every chat."""
     if chat_id is None or message_id is None:
         return None
     return str(uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([chat_id, message_id])))
 
 
-def _mine() -> QuerySet[Conversation]:
+def _own_conversations() -> QuerySet[Conversation]:
     return Conversation.objects.filter(user=Parameter("user", models.IntegerField())).select_related("head")
 
 
-_NAMED = PreparedQuery(lambda: _mine().filter(client_id=Parameter("name", models.CharField())))
-_ADDRESSED = PreparedQuery(lambda: _mine().filter(pk=Parameter("pk", models.UUIDField())))
+_FIND_BY_NAME = PreparedQuery(lambda: _own_conversations().filter(client_id=Parameter("name", models.CharField())))
+_FIND_BY_ID = PreparedQuery(lambda: _own_conversations().filter(pk=Parameter("pk", models.UUIDField())))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where the next answer goes. Without a `question` it is another answer to `parent`.
 
-    `replaced` is what it stands in for; a new message replaces nothing.
+    `replaced` is the message that it is another version of; a new message replaces nothing.
     """
 
     parent: Message | None = None
@@ -74,7 +70,7 @@ class Place:
     replaced: Message | None = None
 
     def key(self, body: ChatBody) -> str:
-        """The client key: the same wish about the same message, sent twice, meets itself."""
+        """The client key: the same request about the same message, sent twice, finds the first answer."""
         if body.client_key and (self.replaced is None or body.client_key != body.question_key):
             return body.client_key
         if self.replaced is None:
@@ -83,22 +79,19 @@ class Place:
 
 
 def find(user: User, chat_id: str) -> Conversation | None:
-    """A person's conversation by the name its client gave it, or by its address on the site.
-
-    Raises NotFound where it was deleted.
-    """
-    if not chat_id.isprintable() or len(chat_id) > LONGEST_ID:
+    """A user's conversation by the name its client gave it, or by its id. Raises `NotFound` where it was deleted."""
+    if not chat_id.isprintable() or len(chat_id) > MAX_ID_LENGTH:
         return None
-    found = _NAMED.one(user=user.pk, name=chat_id)
+    found = _FIND_BY_NAME.one(user=user.pk, name=chat_id)
     if found is None and (ids := _uuids(chat_id)):
-        found = _ADDRESSED.one(user=user.pk, pk=ids[0])
+        found = _FIND_BY_ID.one(user=user.pk, pk=ids[0])
     if found is not None and found.deleted_at is not None:
         raise errors.NotFound
     return found
 
 
 def place(conversation: Conversation | None, body: ChatBody) -> Place:
-    """Where `body` wants its answer. What the database holds wins over the history it brings."""
+    """Where the answer to `body` goes. The stored conversation is used, not the history that the client sends."""
     if conversation is None:
         return Place(question=body.prompt)
     branch = conversation.active_branch()
@@ -125,10 +118,10 @@ def _named(conversation: Conversation, branch: Sequence[Message], body: ChatBody
 
 
 def _sent_again(branch: Sequence[Message], body: ChatBody) -> Message | None:
-    """The question that a client sends once more without naming it, as it was or in other words.
+    """The question that a client sends again without naming it, unchanged or edited.
 
-    Up to version 4 a reload looks like a message. It is told by the history before its last
-    question: that of a new message ends with the newest answer, that of a reload before it.
+    Up to version 4 of the AI SDK, regenerating looks like a new message. The history before its last question tells
+    them apart: that of a new message ends with the newest answer, that of a regeneration before it.
     """
     questions = [each for each in branch if each.role == Message.Role.USER]
     if not questions or (body.marked and body.trigger == "submit" and body.message_id is None):
@@ -146,13 +139,13 @@ def _sent_again(branch: Sequence[Message], body: ChatBody) -> Message | None:
 
 
 def _answered(newest: Message, body: ChatBody) -> bool:
-    """Whether the posted history has the newest answer, or as much of it as its client saw, before the question."""
+    """Whether the posted history has the newest answer, or its part that the client saw, before the question."""
     before = body.turns[-2] if len(body.turns) > 1 else ("", "")
     return before[0] == "assistant" and newest.content.startswith(before[1])
 
 
 def _uuids(value: str) -> list[uuid.UUID]:
-    """One of ours, or none where the client made it."""
+    """The value as a UUID; none where the client made up its own id."""
     try:
         return [uuid.UUID(value)]
     except ValueError:

@@ -1,164 +1,167 @@
-"""One generation, from its first event to settled."""
+"""One running generation: what it was started with, and what it has produced so far."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from contextlib import aclosing
+import datetime as dt
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
-from django.db import DatabaseError
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
-from chat import errors
-from chat.answers.run import Job, Run
-from chat.eventlog import EventLog
-from chat.events import Delta, Failed, Finished, LogEvent, Started, Usage
-from chat.infra import metrics, notifications
-from chat.infra.database_threads import run_in_db_thread
-from chat.limits import limiter
-from chat.models import Message, Outcome, Status
-from chat.providers import stream_completion
-
-logger = logging.getLogger(__name__)
-
-SAVE_BACKOFF = (0.1, 0.3, 0.6, 1.0, 2.0, 3.0, 3.0)
-STATUS_OF = {
-    "stop": Status.COMPLETE,
-    "length": Status.TRUNCATED,
-    "content_filter": Status.FILTERED,
-    "refusal": Status.REFUSED,
-}
+from chat.answers.request import AnswerRequest
+from chat.events import Delta, LogEvent, ProviderEvent, Reasoning, StreamFinished, StreamOpened, Usage
+from chat.limits.limiter import Grant
+from chat.limits.plans import subject_of
+from chat.limits.values import Rule
+from chat.models import ModelPrice, Outcome, Status
+from chat.providers import CompletionRequest
+from chat.text import clean_model_text, estimate_tokens
 
 
-async def generate(run: Run, log: EventLog) -> Outcome | None:
-    """Relays one answer into its log, then saves and settles it, whatever happens.
+@dataclass(kw_only=True)
+class Generation:
+    """The checkpoint reads it while it runs. Costs are micro-dollars.
 
-    Returns the outcome if it could not be saved. Cancelling the task while it relays ends
-    the upstream; with `run.stopping` set the answer counts as stopped by its person, else
-    as interrupted by a restart. A task that has not begun must not be cancelled (its body
-    would never run), nor one that concludes. A `refused` run asks nobody: its process is
-    closing.
+    `prefix` is the text of an earlier, unfinished answer that this one continues. With `stopping` the answer counts
+    as stopped by its user; with `refused` the provider is not called, because the process is closing.
     """
-    job = run.job
-    log.open(job.message_id)
-    log.append(job.message_id, [Started(message_id=str(job.message_id), model=job.request.model)])
-    if job.prefix:
-        log.append(job.message_id, [Delta(text=job.prefix)])
-    failure: errors.ChatError | None = None
-    run.phase = "relaying"
-    try:
-        if run.refused:
-            failure = errors.Interrupted()
-        elif not run.stopping:
-            await _relay(run, log)
-    except asyncio.CancelledError:
-        failure = None if run.stopping else errors.Interrupted()
-    except errors.ChatError as error:
-        failure = error
-    except Exception:
-        logger.exception("generation broke", extra={"message_id": str(job.message_id)})
-        failure = errors.InternalError()
-    run.phase = "concluding"
-    return await _conclude(run, log, failure)
 
+    message_id: uuid.UUID
+    conversation_id: uuid.UUID
+    user_id: int
+    subject: str
+    rules: tuple[Rule, ...]
+    completion: CompletionRequest
+    prompt_tokens: int
+    reserved_tokens: int
+    reserved_cost: int
+    price: ModelPrice | None
+    prefix: str = ""
 
-async def _relay(run: Run, log: EventLog) -> None:
-    async with aclosing(stream_completion(run.job.request)) as stream:
-        async for events in stream:
-            if shown := run.take(events):
-                log.append(run.job.message_id, shown)
-                if run.finish is None:
-                    # What comes meanwhile is taken in one piece: waking for every token would cost more than all else.
-                    await asyncio.sleep(log.rest(run.job.message_id))
-    if run.finish is None:
-        raise errors.ProviderInterrupted
-    if run.finish.reason in ("stop", "length") and not run.text[len(run.job.prefix) :]:
-        raise errors.EmptyAnswer
+    phase: Literal["new", "relaying", "ending"] = "new"
+    stopping: bool = False
+    refused: bool = False
+    started: float = field(default_factory=time.monotonic)
+    first_token: float | None = None
+    first_token_at: dt.datetime | None = None
+    usage: Usage | None = None
+    finish: StreamFinished | None = None
+    request_id: str = ""
+    saved_length: int = 0
+    """Characters of text and reasoning that the last checkpoint saved."""
+    _text: list[str] = field(default_factory=list)
+    _reasoning: list[str] = field(default_factory=list)
 
-
-async def _conclude(run: Run, log: EventLog, failure: errors.ChatError | None) -> Outcome | None:
-    outcome, last = _ending(run, failure)
-    saved = await _save(outcome, seen=log.has_pages(run.job.message_id))
-    _measure(outcome)
-    refund = failure is not None and run.first_token is None
-    await _settle(run.job, outcome, refund)
-    if not saved:
-        last = Failed(status=outcome.status, code=errors.NotSaved.code, message=str(errors.NotSaved.sentence))
-    log.append(run.job.message_id, [last])
-    await notifications.publish_change(run.job.user_id, run.job.conversation_id)
-    return None if saved else outcome
-
-
-def _ending(run: Run, failure: errors.ChatError | None) -> tuple[Outcome, LogEvent]:
-    if failure is not None:
-        status = Status.INTERRUPTED if run.text else Status.FAILED
-        outcome = run.outcome(status, failure.code, failure.retry_after)
-        return outcome, Failed(
-            status=status, code=failure.code, message=failure.message, retry_after=failure.retry_after
+    @classmethod
+    def of(cls, request: AnswerRequest, grant: Grant) -> Generation:
+        user_id, prefix = request.user.pk, request.continued.content if request.continued else ""
+        return cls(
+            message_id=request.answer_id,
+            conversation_id=request.answer.conversation_id,
+            user_id=user_id,
+            subject=subject_of(request.user),
+            rules=request.rules,
+            completion=CompletionRequest(
+                model=request.model.name,
+                turns=request.prompt.turns,
+                max_output_tokens=request.output_cap(grant),
+                safety_identifier=salted_hmac("chat.safety", str(user_id), algorithm="sha256").hexdigest(),
+            ),
+            prompt_tokens=request.prompt.tokens,
+            reserved_tokens=grant.tokens,
+            reserved_cost=grant.cost,
+            price=request.price,
+            prefix=prefix,
+            _text=[prefix] if prefix else [],
         )
-    status = STATUS_OF[run.finish.reason] if run.finish else Status.STOPPED
-    outcome = run.outcome(status)
-    usage = Usage(
-        prompt_tokens=outcome.prompt_tokens,
-        completion_tokens=outcome.completion_tokens,
-        cached_tokens=outcome.cached_tokens,
-        reasoning_tokens=outcome.reasoning_tokens,
-        exact=outcome.exact,
-    )
-    return outcome, Finished(status=status, usage=usage)
 
+    @property
+    def text(self) -> str:
+        if len(self._text) > 1:
+            self._text[:] = ["".join(self._text)]
+        return self._text[0] if self._text else ""
 
-def _measure(outcome: Outcome) -> None:
-    metrics.record_generation(
-        model=outcome.model,
-        status=outcome.status,
-        prompt=outcome.prompt_tokens,
-        completion=outcome.completion_tokens,
-        microdollars=outcome.cost,
-        first_token_ms=outcome.first_token_ms,
-        duration_ms=outcome.duration_ms,
-    )
-    logger.info(
-        "generation %s",
-        outcome.status,
-        extra={
-            "message_id": str(outcome.message_id),
-            "conversation_id": str(outcome.conversation_id),
-            "user_id": outcome.user_id,
-            "error.type": outcome.reason,
-            "gen_ai.operation.name": "chat",
-            "gen_ai.request.model": outcome.model,
-            "gen_ai.usage.input_tokens": outcome.prompt_tokens,
-            "gen_ai.usage.output_tokens": outcome.completion_tokens,
-            "gen_ai.response.id": outcome.upstream_request_id,
-            "time_to_first_token_ms": outcome.first_token_ms or 0,
-            "duration_ms": outcome.duration_ms or 0,
-        },
-    )
+    @property
+    def reasoning(self) -> str:
+        return "".join(self._reasoning)
 
+    @property
+    def received(self) -> str:
+        """Everything the provider sent: what this generation is charged for."""
+        return self.text[len(self.prefix) :] + self.reasoning
 
-async def _save(outcome: Outcome, *, seen: bool) -> bool:
-    for pause in (*SAVE_BACKOFF, None):
-        try:
-            await run_in_db_thread(Message.objects.finish, outcome, seen=seen)
-        except DatabaseError as error:
-            if pause is None:
-                logger.error("answer %s could not be saved: %s", outcome.message_id, type(error).__name__)
-                return False
-            await asyncio.sleep(pause)
-        else:
-            return True
-    return False
+    def has_unsaved_text(self) -> bool:
+        return self.saved_length != len(self.text) + len(self.reasoning)
 
+    def add(self, events: Sequence[ProviderEvent]) -> list[LogEvent]:
+        """Note what the provider sent; returns the events that readers see."""
+        shown: list[LogEvent] = []
+        for event in events:
+            match event:
+                case Delta(text=text):
+                    cleaned = Delta(text=clean_model_text(text))
+                    self._text.append(cleaned.text)
+                    shown.append(cleaned)
+                case Reasoning(text=text):
+                    thought = Reasoning(text=clean_model_text(text))
+                    self._reasoning.append(thought.text)
+                    shown.append(thought)
+                case Usage():
+                    self.usage = event
+                case StreamFinished():
+                    self.finish = event
+                case StreamOpened(request_id=request_id):
+                    self.request_id = request_id[:128]
+        if shown and self.first_token is None:
+            self.first_token = time.monotonic()
+            self.first_token_at = timezone.now()
+        return shown
 
-async def _settle(job: Job, outcome: Outcome, refund: bool) -> None:
-    try:
-        await limiter.settle(
-            job.subject,
-            job.rules,
-            lease_id=str(job.message_id),
-            tokens=outcome.prompt_tokens + outcome.completion_tokens,
-            cost=outcome.cost or 0,
-            refund_request=refund,
+    def usage_so_far(self) -> tuple[int, int]:
+        """Estimated tokens and cost up to now, for renewing the reservation."""
+        completion = estimate_tokens(self.received)
+        cost = self.price.cost(self.prompt_tokens, completion) if self.price else 0
+        return self.prompt_tokens + completion, cost
+
+    def outcome(self, status: str, reason: str = "", retry_after: int | None = None) -> Outcome:
+        """How it ended. `retry_after` is in seconds."""
+        usage, now = self.usage or self._estimated_usage(status), time.monotonic()
+        price = self.price
+        return Outcome(
+            message_id=self.message_id,
+            conversation_id=self.conversation_id,
+            user_id=self.user_id,
+            model=self.completion.model,
+            status=status,
+            reason=reason,
+            content=self.text,
+            reasoning=self.reasoning,
+            retry_at=timezone.now() + dt.timedelta(seconds=retry_after) if retry_after else None,
+            prompt_tokens=usage.prompt_tokens,
+            cached_tokens=usage.cached_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            completion_tokens=usage.completion_tokens,
+            reserved_tokens=self.reserved_tokens,
+            reserved_cost=self.reserved_cost,
+            cost=price.cost(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) if price else None,
+            exact=usage.exact,
+            first_token_at=self.first_token_at,
+            first_token_ms=None if self.first_token is None else round((self.first_token - self.started) * 1000),
+            duration_ms=round((now - self.started) * 1000),
+            upstream_request_id=self.request_id,
         )
-    except errors.LimiterUnavailable:
-        logger.warning("lease %s left to expire: the limiter is down", job.message_id)
+
+    def _estimated_usage(self, status: str) -> Usage:
+        received = self.received
+        if status in (Status.FAILED, Status.INTERRUPTED) and not received:
+            return Usage(prompt_tokens=0, completion_tokens=0)
+        return Usage(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=estimate_tokens(received),
+            reasoning_tokens=estimate_tokens(self.reasoning),
+            exact=False,
+        )

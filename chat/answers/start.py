@@ -1,4 +1,10 @@
-"""The one door: everything that starts or ends a generation goes through here."""
+"""Start answers: send, regenerate, edit, continue, and the JSON API's chats.
+
+Every entry point (page, API, commands) calls these functions; nothing else starts a generation. Each raises
+`InvalidInput`, `NotFound`, `AnswerRunning`, `KeyReused`, `LimitExceeded`, `LimiterUnavailable`, `ShuttingDown` or
+`DatabaseUnavailable`. `client_key` makes a repeated call find the first answer; `grace` is how many seconds the
+answer goes on without a reader, None until its end.
+"""
 
 from __future__ import annotations
 
@@ -7,115 +13,178 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from chat import errors
-from chat.answers import readers, requests, runner, store
+from chat.answers import client_chats, store
 from chat.answers.client_chats import ChatBody
-from chat.answers.run import Job
-from chat.answers.store import Ask, Prepared, Sent
+from chat.answers.generation import Generation
+from chat.answers.request import AnswerRequest
+from chat.answers.runner import current_runner
 from chat.infra import metrics, notifications
 from chat.infra.database_threads import run_in_db_thread
 from chat.limits import limiter
 from chat.limits.limiter import Grant
-from chat.models import DailyUsage, Message, MessageQuerySet, User
-from chat.providers import CompletionRequest
+from chat.limits.plans import subject_of
+from chat.models import DailyUsage, Message, MessageQuerySet, Status, User
 from chat.text import clean_text
 
 MINIMUM_OUTPUT = 256
-LETTING_GO = 0.5
+"""Tokens. A reservation that leaves less than this for the answer is refused."""
+CHAT_RETRY_SECONDS = 0.5
+CHAT_RETRY_INTERVAL = 0.05
+CONTINUABLE = (Status.INTERRUPTED, Status.TRUNCATED, Status.STOPPED)
 
 
 async def send(
     user: User,
-    question: str,
+    text: str,
     *,
     client_key: str,
     conversation_id: uuid.UUID | None = None,
     model: str = "",
-) -> Sent:
-    """A new message and its answer, in a new conversation or at the head of one.
+    grace: float | None = None,
+) -> AnswerRequest:
+    """Send a message in a new conversation, or at the end of one, and start its answer."""
+    question = check_question(text)
 
-    Raises `InvalidInput`, `NotFound`, `AnswerRunning`, `KeyReused`, `LimitExceeded`,
-    `LimiterDown`, `ShuttingDown`, `StorageDown`.
+    def find() -> AnswerRequest:
+        conversation = store.get_conversation(user, conversation_id) if conversation_id else None
+        return AnswerRequest(
+            user=user,
+            client_key=client_key,
+            conversation=conversation,
+            parent=conversation.head if conversation else None,
+            question=question,
+            model_name=model,
+            grace=grace,
+        )
+
+    return await start(find)
+
+
+async def regenerate(
+    user: User, message_id: uuid.UUID, *, client_key: str, model: str = "", grace: float | None = None
+) -> AnswerRequest:
+    """Start another answer to the question of this answer."""
+
+    def find() -> AnswerRequest:
+        answer = store.get_answer(_messages_of(user), message_id)
+        return AnswerRequest(
+            user=user,
+            client_key=client_key,
+            conversation=answer.conversation,
+            parent=answer.parent,
+            model_name=model or answer.model,
+            grace=grace,
+        )
+
+    return await start(find)
+
+
+async def edit(
+    user: User, message_id: uuid.UUID, text: str, *, client_key: str, model: str = "", grace: float | None = None
+) -> AnswerRequest:
+    """Send another version of a question, with an answer of its own."""
+    question = check_question(text)
+
+    def find() -> AnswerRequest:
+        edited = _messages_of(user).get_or_none(pk=message_id, role=Message.Role.USER)
+        if edited is None:
+            raise errors.NotFound
+        return AnswerRequest(
+            user=user,
+            client_key=client_key,
+            conversation=edited.conversation,
+            parent=edited.parent,
+            question=question,
+            model_name=model,
+            grace=grace,
+        )
+
+    return await start(find)
+
+
+async def continue_answer(
+    user: User, message_id: uuid.UUID, *, client_key: str, grace: float | None = None
+) -> AnswerRequest:
+    """Start an answer that begins with the text of an unfinished one and goes on from there. Raises `Conflict`."""
+
+    def find() -> AnswerRequest:
+        answer = store.get_answer(_messages_of(user), message_id)
+        if answer.status not in CONTINUABLE or not answer.content:
+            raise errors.Conflict(_("There is nothing to continue."))
+        return AnswerRequest(
+            user=user,
+            client_key=client_key,
+            conversation=answer.conversation,
+            parent=answer.parent,
+            model_name=answer.model,
+            continued=answer,
+            grace=grace,
+        )
+
+    return await start(find)
+
+
+async def reply_in_chat(user: User, body: ChatBody, *, grace: float | None) -> AnswerRequest:
+    """Start the answer that a client asks for in a chat it names itself. A new name starts a conversation.
+
+    A client that stops an answer and at once asks again is as fast as its dropped connection, so a running answer
+    gets `CHAT_RETRY_SECONDS` to end.
     """
-    text = checked_question(question)
-    return await start(partial(requests.send, user, text, client_key, conversation_id, model))
+    body = replace(body, prompt=check_question(body.prompt))
 
+    def find() -> AnswerRequest:
+        conversation = client_chats.find(user, body.chat_id or "")
+        place = client_chats.place(conversation, body)
+        return AnswerRequest(
+            user=user,
+            client_key=place.key(body),
+            conversation=conversation,
+            parent=place.parent,
+            question=place.question,
+            question_key=body.question_key or "",
+            model_name=body.model,
+            client_id=body.chat_id,
+            grace=grace,
+        )
 
-async def regenerate(user: User, message_id: uuid.UUID, *, client_key: str, model: str = "") -> Sent:
-    """Another answer beside this one."""
-    return await start(partial(requests.regenerate, user, message_id, client_key, model))
-
-
-async def edit(user: User, message_id: uuid.UUID, question: str, *, client_key: str, model: str = "") -> Sent:
-    """Another wording beside this question, with an answer of its own."""
-    text = checked_question(question)
-    return await start(partial(requests.edit, user, message_id, text, client_key, model))
-
-
-async def resume(user: User, message_id: uuid.UUID, *, client_key: str) -> Sent:
-    """Goes on from the text of an unfinished answer, in an answer beside it that begins with that text."""
-    return await start(partial(requests.resume, user, message_id, client_key))
-
-
-async def converse(user: User, body: ChatBody, *, stays: bool) -> Sent:
-    """The answer that a client asks for in a chat it names; a new name begins a new conversation.
-
-    A hook that stops and at once asks again is as fast as its dropped connection, so a
-    running answer gets a moment to end. Raises as `send`.
-    """
-    asked = replace(body, prompt=checked_question(body.prompt))
-    give_up = asyncio.get_running_loop().time() + LETTING_GO
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + CHAT_RETRY_SECONDS
     while True:
         try:
-            return await start(partial(requests.converse, user, asked, stays))
+            return await start(find)
         except errors.AnswerRunning:
-            if asyncio.get_running_loop().time() > give_up:
+            if loop.time() > deadline:
                 raise
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(CHAT_RETRY_INTERVAL)
 
 
-async def answer_once(user: User, body: ChatBody, *, stays: bool) -> Sent:
-    """The answer to a history that belongs to no chat: the site does not list it. Raises as `send`."""
-    asked = replace(body, prompt=checked_question(body.prompt))
-    return await start(partial(requests.answer_once, user, asked, stays))
+async def reply_once(user: User, body: ChatBody, *, grace: float | None) -> AnswerRequest:
+    """Start the answer to a history that belongs to no chat; the site does not list it."""
+    question = check_question(body.prompt)
+
+    def find() -> AnswerRequest:
+        return AnswerRequest(
+            user=user,
+            client_key=body.client_key or str(uuid.uuid4()),
+            question=question,
+            history=body.turns[:-1],
+            model_name=body.model,
+            transient=True,
+            grace=grace,
+        )
+
+    return await start(find)
 
 
-async def running_in_chat(user: User, chat_id: str) -> Message | None:
-    """The answer that runs in a chat its client names; nothing in a chat that is unknown or not this person's."""
-    return await run_in_db_thread(requests.running_in_chat, user, chat_id)
-
-
-async def stop(user: User, message_id: uuid.UUID) -> Message:
-    """Asks the owner of a running answer to end it; an ended one is left as it is."""
-    return await _stop(Message.objects.for_user(user), message_id)
-
-
-async def stop_for_admin(message_id: uuid.UUID) -> Message:
-    """As `stop`, whoever asked for the answer. The caller has checked the right to."""
-    return await _stop(Message.objects.select_related("conversation"), message_id)
-
-
-async def _stop(reachable: MessageQuerySet, message_id: uuid.UUID) -> Message:
-    message = await run_in_db_thread(requests.request_stop, reachable, message_id)
-    if message.is_running:
-        if runner.current().stop(message.pk):
-            await runner.current().wait(message.pk)
-            message = await run_in_db_thread(requests.answer_among, reachable, message_id)
-        else:
-            await notifications.publish_stop(message.pk)
-    return message
-
-
-def checked_question(question: str) -> str:
-    """The text as it is stored. Raises `InvalidInput`."""
-    text = clean_text(question)
+def check_question(text: str) -> str:
+    """The text as it is stored. Raises `InvalidInput` where it is blank or longer than `CHAT_MAX_PROMPT_CHARS`."""
+    text = clean_text(text)
     if not text.strip():
         raise errors.InvalidInput(_("Write a message first."))
     limit = settings.CHAT_MAX_PROMPT_CHARS
@@ -126,99 +195,81 @@ def checked_question(question: str) -> str:
     return text
 
 
-async def start(find: Callable[[], Ask]) -> Sent:
-    """Find what is asked and its key, refuse while an answer runs, reserve, write, start.
+def _messages_of(user: User) -> MessageQuerySet:
+    return Message.objects.for_user(user).select_related("parent")
 
-    `find` runs in a database thread. From then on it goes through also where its caller is
-    cancelled: a row without a task would block its conversation for good.
+
+async def start(find: Callable[[], AnswerRequest]) -> AnswerRequest:
+    """Look the request up, reserve, write its rows and start the generation.
+
+    `find` runs in a database thread. A caller that is cancelled does not interrupt this: rows without a running
+    task would block their conversation.
     """
     task = asyncio.ensure_future(_start(find))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.add_done_callback(_without_caller)
+        task.add_done_callback(_stop_without_caller)
         await asyncio.wait({task})
         raise
 
 
-def _without_caller(task: asyncio.Task[Sent]) -> None:
+def _stop_without_caller(task: asyncio.Task[AnswerRequest]) -> None:
     if task.cancelled() or task.exception() is not None:
         return
-    sent = task.result()
-    if sent.is_new and not sent.stays:
-        runner.current().stop(sent.answer.pk)
+    request = task.result()
+    if request.is_new and request.grace == 0:
+        current_runner().stop(request.answer_id)
 
 
-async def _start(find: Callable[[], Ask]) -> Sent:
-    runner_ = runner.current()
+async def _start(find: Callable[[], AnswerRequest]) -> AnswerRequest:
+    runner = current_runner()
     try:
-        process_id = await runner_.ready()
-        prepared = await run_in_db_thread(store.prepare, find, runner_.roll)
-        if isinstance(prepared, Sent):
-            return prepared
-        grant = await _reserve(prepared)
+        process_id = await runner.ready()
+        request = await run_in_db_thread(store.prepare, find, runner.liveness)
+        if not request.is_new:
+            return request
+        grant = request.grant = await _reserve(request)
         try:
-            sent = await run_in_db_thread(store.write, prepared, grant, process_id)
+            await run_in_db_thread(store.create, request, grant, process_id)
         except errors.KeyReused:
-            raise  # another send wrote that answer meanwhile, and the lease is its
+            raise  # a concurrent send wrote that answer, and the reservation is its
         except BaseException:
-            if not grant.already:
-                await _release(prepared)
+            if grant.is_new:
+                await _release(request)
             raise
     except DatabaseError as error:
         raise errors.DatabaseUnavailable from error
-    if sent.is_new:
-        runner_.start(_job(prepared, sent, grant))
-        if not sent.stays:
-            readers.awaited(sent.answer.pk)
-        await notifications.publish_change(prepared.ask.user.pk, sent.conversation.pk)
-    return sent
+    if request.is_new:
+        runner.start(Generation.of(request, grant))
+        runner.readers.expect(request.answer_id, request.grace)
+        notifications.publish_change(request.user.pk, request.answer.conversation_id)
+    return request
 
 
-async def _reserve(prepared: Prepared) -> Grant:
-    tokens, cost = prepared.hold()
+async def _reserve(request: AnswerRequest) -> Grant:
     try:
-        grant = await limiter.reserve(
-            prepared.subject,
-            prepared.rules,
-            lease_id=str(prepared.answer_id),
-            tokens=tokens,
-            cost=cost,
-            min_tokens=prepared.prompt.tokens + MINIMUM_OUTPUT,
+        grant = await limiter.current().reserve(
+            subject_of(request.user),
+            request.rules,
+            reservation_id=str(request.answer_id),
+            tokens=request.tokens,
+            cost=request.cost,
+            min_tokens=request.prompt.tokens + MINIMUM_OUTPUT,
         )
     except errors.LimitExceeded as error:
         for violation in error.violations:
             metrics.decisions.labels(violation.name, "refused").inc()
-        await run_in_db_thread(DailyUsage.objects.add_refusal, prepared.ask.user.pk, prepared.model.name)
+        await run_in_db_thread(DailyUsage.objects.add_refusal, request.user.pk, request.model.name)
         raise
-    for rule in prepared.rules:
+    for rule in request.rules:
         metrics.decisions.labels(rule.name, "degraded" if grant.degraded else "allowed").inc()
     return grant
 
 
-async def _release(prepared: Prepared) -> None:
-    with suppress(errors.LimiterUnavailable):  # then it runs out by itself
-        await limiter.settle(
-            prepared.subject, prepared.rules, lease_id=str(prepared.answer_id), tokens=0, cost=0, refund_request=True
+async def _release(request: AnswerRequest) -> None:
+    """Give the reservation back. Where the limiter does not answer, it expires by itself."""
+    with suppress(errors.LimiterUnavailable):
+        await limiter.current().settle(
+            subject_of(request.user), reservation_id=str(request.answer_id), tokens=0, cost=0, refund_request=True
         )
-
-
-def _job(prepared: Prepared, sent: Sent, grant: Grant) -> Job:
-    return Job(
-        message_id=sent.answer.pk,
-        conversation_id=sent.conversation.pk,
-        user_id=prepared.ask.user.pk,
-        subject=prepared.subject,
-        rules=prepared.rules,
-        request=CompletionRequest(
-            model=prepared.model.name,
-            turns=prepared.prompt.turns,
-            max_output_tokens=prepared.output_cap(grant),
-            safety_identifier=salted_hmac("chat.safety", str(prepared.ask.user.pk), algorithm="sha256").hexdigest(),
-        ),
-        prompt_tokens=prepared.prompt.tokens,
-        reserved_tokens=grant.tokens,
-        reserved_cost=grant.cost,
-        price=prepared.price,
-        prefix=prepared.ask.resume_of.content if prepared.ask.resume_of else "",
-    )

@@ -1,8 +1,8 @@
-"""What clients post to the JSON API, read into one value.
+"""Bodies of the JSON API, parsed into one value.
 
-Only the keys named here are ever read: whatever else a body holds (a system prompt, a
-base URL, sampling options) goes nowhere. The standard library parses, because orjson
-refuses the escape of a lone surrogate, which must be accepted and replaced.
+Only the keys named here are read: whatever else a body holds (a system prompt, a base URL, sampling options) is
+ignored. The standard library parses, because orjson refuses the escape of a lone surrogate, which must be accepted and
+replaced.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from chat.answers.client_chats import LONGEST_ID, ChatBody, Trigger, message_key
+from chat.answers.client_chats import MAX_ID_LENGTH, ChatBody, Trigger, message_key
 from chat.errors import BadRequest, InvalidInput, TooLarge
-from chat.streaming.encoders import PROTOCOLS
+from chat.streaming.encoders import API_PROTOCOLS
 from chat.text import clean_text
 
 _TRIGGERS: dict[str, Trigger] = {"submit-message": "submit", "regenerate-message": "regenerate"}
 _TURNS = ("user", "assistant")
 _DROPPED = ("system", "developer", "function", "tool", "data")
-LONGEST_KEY = 64
+MAX_KEY_LENGTH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +81,9 @@ def parse_completion(raw: bytes, *, protocol: str | None = None, stream: bool | 
 
 
 def protocol_of(raw: bytes, given: str | None = None) -> str:
-    """In which protocol's manner to refuse this body; empty where nobody can tell. Never raises."""
+    """The protocol in whose format to answer an error; empty where it cannot be known. Never raises."""
     if given is not None:
-        return given if given in PROTOCOLS else ""
+        return given if given in API_PROTOCOLS else ""
     try:
         return _detected(_object(raw))
     except BadRequest:
@@ -194,7 +194,7 @@ def _written(text: str) -> str:
 
 def _protocol(body: dict[str, Any], given: str | None, streamed: bool) -> str:
     if given is not None:
-        if given not in PROTOCOLS:
+        if given not in API_PROTOCOLS:
             raise BadRequest(_("Unknown protocol."))
         return given
     found = _detected(body)
@@ -229,11 +229,11 @@ def _trigger(body: dict[str, Any]) -> Trigger:
 
 
 def _id(values: dict[str, Any], name: str) -> str | None:
-    return _name(values.get(name), LONGEST_ID)
+    return _name(values.get(name), MAX_ID_LENGTH)
 
 
 def _key(body: dict[str, Any]) -> str | None:
-    return _name(body.get("client_key"), LONGEST_KEY)
+    return _name(body.get("client_key"), MAX_KEY_LENGTH)
 
 
 def _name(value: object, longest: int) -> str | None:
@@ -251,6 +251,6 @@ def _model(body: dict[str, Any]) -> str:
         return ""
     if not isinstance(model, str):
         raise BadRequest
-    if len(model) > LONGEST_ID or not model.isprintable():
+    if len(model) > MAX_ID_LENGTH or not model.isprintable():
         raise InvalidInput(_("Unknown model."))
     return model

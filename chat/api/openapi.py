@@ -6,9 +6,9 @@ from typing import Any
 
 from django.conf import settings
 
-from chat.answers.client_chats import LONGEST_ID
-from chat.api.bodies import LONGEST_KEY
-from chat.streaming.encoders import PROTOCOLS
+from chat.answers.client_chats import MAX_ID_LENGTH
+from chat.api.bodies import MAX_KEY_LENGTH
+from chat.streaming.encoders import API_PROTOCOLS
 
 Json = dict[str, Any]
 
@@ -112,7 +112,7 @@ def _chat_id() -> Json:
 
 
 def _protocol() -> Json:
-    return _query("protocol", {"type": "string", "enum": list(PROTOCOLS)}, "How to answer; else the body tells.")
+    return _query("protocol", {"type": "string", "enum": list(API_PROTOCOLS)}, "How to answer; else the body tells.")
 
 
 def _stream_switch() -> Json:
@@ -156,15 +156,15 @@ def _refusals(*statuses: str) -> Json:
 
 
 def _identifier() -> Json:
-    return {"type": "string", "minLength": 1, "maxLength": LONGEST_ID}
+    return {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH}
 
 
 def _schemas() -> Json:
     prompt = {"type": "string", "minLength": 1, "maxLength": settings.CHAT_MAX_PROMPT_CHARS}
     shared = {
-        "model": {"type": ["string", "null"], "maxLength": LONGEST_ID},
+        "model": {"type": ["string", "null"], "maxLength": MAX_ID_LENGTH},
         "stream": {"type": "boolean"},
-        "client_key": {"type": ["string", "null"], "minLength": 1, "maxLength": LONGEST_KEY},
+        "client_key": {"type": ["string", "null"], "minLength": 1, "maxLength": MAX_KEY_LENGTH},
     }
     message = {"$ref": "#/components/schemas/Message"}
     return {

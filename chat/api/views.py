@@ -1,13 +1,11 @@
 """The JSON API: `/api/chat`, `/api/completion`, and a chat's stream and stop.
 
-What clients post and how each wants to be answered: `chat.api.bodies` and `chat.streaming`.
+What clients post is described in `chat.api.bodies`, how each wants to be answered in `chat.streaming.encoders`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -18,38 +16,41 @@ from django.http.request import RawPostDataException, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chat import errors
+from chat import answers, errors
 from chat.accounts import api_keys
 from chat.accounts.http import current_user
-from chat.answers import start
+from chat.answers import AnswerRequest, ChatBody
 from chat.api import bodies
-from chat.events import Delta, Failed, LogEvent, Started, is_last
+from chat.events import LAST_EVENTS, Delta, Failed
 from chat.infra.database_threads import raise_if_cancelled, run_in_db_thread
 from chat.limits import limiter
 from chat.models import User
-from chat.streaming import sse
-from chat.streaming.encoders import PROTOCOLS, Encoder, encoder_for
-from chat.streaming.error_bodies import body as refusal_body
+from chat.streaming import error_bodies, sse
+from chat.streaming.encoders import API_PROTOCOLS, Encoder, encoder_for
 from chat.streaming.error_responses import AsyncView, errors_as
-from chat.streaming.responses import streaming, told, watched
+from chat.streaming.reader import Events, follow, read_all, read_until_text
+from chat.streaming.responses import encoded_response
 
-# Without events of their own for it, these can tell of a failure before the first word by the status alone.
-STATUS_TELLS = ("text", "data")
+FAILURE_BY_STATUS = ("text", "data")
+"""Without events of their own for it, these tell a failure before the first text by the status alone."""
 SWITCH = {"0": False, "false": False, "1": True, "true": True}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the address asks for. `chat_id` is how version 4 names the chat to resume."""
+    """What the query string asks for. `chat_id` is how version 4 of the AI SDK names the chat to resume.
+
+    `grace` is how many seconds the answer goes on without its client: 0, or None, until its end, with `?resume=1`.
+    """
 
     protocol: str | None
     stream: bool | None
-    resumable: bool
+    grace: float | None
     chat_id: str | None
 
 
 def options_of(request: HttpRequest) -> Options:
-    """Raises BadRequest. Version 4 appends `?chatId=` also to an address that has a query."""
+    """Raises `BadRequest`. Version 4 appends `?chatId=` also to an address that has a query string."""
     query = QueryDict(request.META["QUERY_STRING"].replace("?", "&"))
     try:
         stream = SWITCH[query["stream"]] if "stream" in query else None
@@ -57,29 +58,32 @@ def options_of(request: HttpRequest) -> Options:
     except KeyError:
         raise errors.BadRequest from None
     return Options(
-        protocol=query.get("protocol"), stream=stream, resumable=resumable, chat_id=query.get("chatId") or None
+        protocol=query.get("protocol"),
+        stream=stream,
+        grace=None if resumable else 0.0,
+        chat_id=query.get("chatId") or None,
     )
 
 
-def refusal(request: HttpRequest, error: errors.ChatError) -> HttpResponse:
-    """In the manner of whoever asks, as far as its address or body tells."""
+def error_response(request: HttpRequest, error: errors.ChatError) -> HttpResponse:
+    """In the format of the caller's protocol, as far as its address or body tells."""
     given = request.GET.get("protocol", "ui" if request.method == "GET" else None)
     try:
         posted = b"" if request.method == "GET" else _posted(request)
     except errors.InvalidInput:
         posted = b""
-    content_type, content = refusal_body(bodies.protocol_of(posted, given), error)
+    content_type, content = error_bodies.body(bodies.protocol_of(posted, given), error)
     return HttpResponse(content, status=error.status, content_type=content_type)
 
 
-async def refuse_client(request: HttpRequest, error: errors.ChatError) -> HttpResponse:
-    return refusal(request, error)
+async def _error_response(request: HttpRequest, error: errors.ChatError) -> HttpResponse:
+    return error_response(request, error)
 
 
-def client_view(view: AsyncView) -> AsyncView:
-    """A view of the API: every refusal in its caller's manner."""
+def api_view(view: AsyncView) -> AsyncView:
+    """Decorator: every error in the format of its caller."""
 
-    @errors_as(refuse_client)
+    @errors_as(_error_response)
     @functools.wraps(view)
     async def wrapped(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         raise_if_cancelled()
@@ -92,61 +96,63 @@ def client_view(view: AsyncView) -> AsyncView:
 
 
 @require_http_methods(["GET", "POST"])
-@client_view
+@api_view
 async def chat(request: HttpRequest) -> HttpResponseBase:
     options = options_of(request)
     if request.method == "GET":
-        return await _resumed(request, options.chat_id, "data") if options.chat_id else HttpResponseNotAllowed(["POST"])
-    person = await _caller(request)
+        if not options.chat_id:
+            return HttpResponseNotAllowed(["POST"])
+        return await _resumed_response(request, options.chat_id, "data")
+    user = await _authenticate(request)
     body = bodies.parse_chat(
         _posted(request), protocol=options.protocol, stream=options.stream, max_messages=settings.CHAT_MAX_MESSAGES
     )
-    verb = start.answer_once if body.chat_id is None else start.converse
-    return await _answered(await verb(person, body, stays=options.resumable), body, options)
+    start = answers.reply_once if body.chat_id is None else answers.reply_in_chat
+    return await _answer_response(await start(user, body, grace=options.grace), body)
 
 
 @require_POST
-@client_view
+@api_view
 async def completion(request: HttpRequest) -> HttpResponseBase:
     options = options_of(request)
-    person = await _caller(request)
+    user = await _authenticate(request)
     body = bodies.parse_completion(_posted(request), protocol=options.protocol, stream=options.stream)
-    return await _answered(await start.answer_once(person, body, stays=options.resumable), body, options)
+    return await _answer_response(await answers.reply_once(user, body, grace=options.grace), body)
 
 
 @require_GET
-@client_view
+@api_view
 async def stream(request: HttpRequest, chat_id: str) -> HttpResponseBase:
-    return await _resumed(request, chat_id, "ui")
+    return await _resumed_response(request, chat_id, "ui")
 
 
 @require_POST
-@client_view
+@api_view
 async def stop(request: HttpRequest, chat_id: str) -> HttpResponseBase:
-    """What the body says about the answer is not believed, so it is not read."""
-    person = await _caller(request)
-    if running := await start.running_in_chat(person, chat_id):
-        await start.stop(person, running.pk)
+    """The body is not read: the address says what to stop."""
+    user = await _authenticate(request)
+    if running := await answers.find_running_in_chat(user, chat_id):
+        await answers.stop(user, running.pk)
     return HttpResponse(status=204)
 
 
-async def _caller(request: HttpRequest) -> User:
-    """The owner of the bearer key or of the session. Raises NotLoggedIn, Forbidden."""
+async def _authenticate(request: HttpRequest) -> User:
+    """The owner of the bearer key or of the session. Raises `NotAuthenticated`, `Forbidden`."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         found = await run_in_db_thread(api_keys.authenticate, key.strip())
-        person = found.user if found else None
+        user = found.user if found else None
     elif request.headers.get("Sec-Fetch-Site") == "cross-site":
         raise errors.Forbidden
     else:
-        person = await run_in_db_thread(current_user, request)
-    if person is None:
+        user = await run_in_db_thread(current_user, request)
+    if user is None:
         raise errors.NotAuthenticated
-    return person
+    return user
 
 
 def _posted(request: HttpRequest) -> bytes:
-    """The body, whatever its type claims; forms with files in them are none of ours. Raises BadRequest, TooLarge."""
+    """The body, whatever its content type; multipart forms are refused. Raises `BadRequest`, `TooLarge`."""
     if (request.content_type or "").startswith("multipart/"):
         raise errors.BadRequest
     try:
@@ -160,62 +166,51 @@ def _posted(request: HttpRequest) -> bytes:
     return raw
 
 
-async def _resumed(request: HttpRequest, chat_id: str, protocol: str) -> HttpResponseBase:
+async def _resumed_response(request: HttpRequest, chat_id: str, protocol: str) -> HttpResponseBase:
     """The running answer from its start; 204 where nothing runs, in whosever chat."""
     protocol = options_of(request).protocol or protocol
-    if protocol not in PROTOCOLS:
+    if protocol not in API_PROTOCOLS:
         raise errors.BadRequest
-    answer = await start.running_in_chat(await _caller(request), chat_id)
+    answer = await answers.find_running_in_chat(await _authenticate(request), chat_id)
     if answer is None:
         # A hook of version 4 calls a missing body an error, an empty one nothing.
         return HttpResponse(status=204) if protocol != "data" else HttpResponse(content_type="text/plain")
     seen = sse.parse_last_event_id(request.headers.get("Last-Event-ID"))
-    encoder = encoder_for(protocol, after=seen or 0)
-    return streaming(told([], watched(answer, None), encoder), encoder.content_type, encoder.headers)
+    return encoded_response(follow(answer, grace=None), encoder_for(protocol, after=seen))
 
 
-async def _answered(sent: start.Sent, body: bodies.ChatBody, options: Options) -> HttpResponseBase:
+async def _answer_response(started: AnswerRequest, body: ChatBody) -> HttpResponseBase:
     encoder = encoder_for(body.protocol)
-    source = watched(sent.answer, None if options.resumable else 0.0)
+    events = follow(started.answer, grace=started.grace)
     if not body.stream:
-        response: HttpResponseBase = await _whole(source, encoder)
+        response: HttpResponseBase = await _whole_response(events, encoder)
+    elif body.protocol in FAILURE_BY_STATUS:
+        first = await read_until_text(events)
+        if first and isinstance(first[-1], Failed) and not any(isinstance(event, Delta) for event in first):
+            await events.aclose()
+            raise _error_of(first[-1])
+        response = encoded_response(events, encoder, first=first)
     else:
-        held = await _until_a_word(source) if body.protocol in STATUS_TELLS else []
-        response = streaming(told(held, source, encoder), encoder.content_type, encoder.headers)
-    for name, value in limiter.headers(sent.grant.remaining if sent.grant else ()).items():
+        response = encoded_response(events, encoder)
+    for name, value in limiter.headers(started.grant.states if started.grant else ()).items():
         response.headers[name] = value
     return response
 
 
-async def _until_a_word(source: AsyncGenerator[list[LogEvent], None]) -> list[LogEvent]:
-    """What the log says up to its first word, or until it has been silent for a while.
-
-    Raises the failure of an answer that ended without a word.
-    """
-    held: list[LogEvent] = []
-    async for events in source:
-        held += events
-        if not events or not isinstance(events[-1], Started):
-            break
-    if held and isinstance(held[-1], Failed) and not any(isinstance(event, Delta) for event in held):
-        await source.aclose()
-        raise _error_of(held[-1])
-    return held
-
-
-async def _whole(source: AsyncGenerator[list[LogEvent], None], encoder: Encoder) -> HttpResponse:
-    """An answer that is not streamed. It is all there or it is refused."""
-    async with aclosing(source):
-        events = [event async for batch in source for event in batch]
-    if not events or not is_last(events[-1]):
+async def _whole_response(events: Events, encoder: Encoder) -> HttpResponse:
+    """An answer that is not streamed: whole, or an error."""
+    read = await read_all(events)
+    if not read or not isinstance(read[-1], LAST_EVENTS):
         raise errors.NotFound
-    if isinstance(events[-1], Failed):
-        raise _error_of(events[-1])
-    content = encoder.open() + encoder.encode(events)
-    return HttpResponse(content, content_type=encoder.content_type, headers=encoder.headers)
+    if isinstance(read[-1], Failed):
+        raise _error_of(read[-1])
+    return HttpResponse(
+        encoder.open() + encoder.encode(read), content_type=encoder.content_type, headers=dict(encoder.headers)
+    )
 
 
 def _error_of(failure: Failed) -> errors.ChatError:
-    kinds: list[type[errors.ChatError]] = [*errors.ProviderError.__subclasses__(), errors.ProviderError]
-    kind = next((each for each in kinds if each.code == failure.code), errors.ChatError)
+    kind = errors.error_classes().get(failure.code, errors.ChatError)
+    if not issubclass(kind, errors.ProviderError):
+        kind = errors.ChatError
     return kind(failure.message, retry_after=failure.retry_after)

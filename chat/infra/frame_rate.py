@@ -1,7 +1,7 @@
-"""How often answers are passed on: more slowly while the process is nearly out of time.
+"""How often text is passed on to readers: less often while the process is short of CPU.
 
-A frame costs about the same whether it carries two words or ten. So a process near the
-limit of its core sends fewer, fuller frames, every stream alike, instead of falling behind.
+A frame costs about the same whether it carries two words or ten. Near the limit of its core a process therefore sends
+fewer, larger frames on every stream, instead of falling behind.
 """
 
 from __future__ import annotations
@@ -10,33 +10,39 @@ import asyncio
 import time
 from typing import Final
 
-EVERY: Final = 0.5
-BUSY: Final = 0.85
-CALM: Final = 0.72
+from chat.infra.process import process
+
+CHECK_INTERVAL: Final = 0.5
+"""Seconds."""
+BUSY_SHARE: Final = 0.85
+CALM_SHARE: Final = 0.72
 STEP: Final = 1.25
-SLOWEST: Final = 5.0
-
-_stretch = 1.0
+MAX_FACTOR: Final = 5.0
 
 
-def scaled(seconds: float) -> float:
-    return seconds * _stretch
+class FrameRate:
+    """`factor` is what the usual interval between frames is multiplied with."""
+
+    def __init__(self) -> None:
+        self.factor = 1.0
+
+    def adjust(self, share: float) -> None:
+        """`share` is the part of the last interval, 0 to 1, in which the process used its core."""
+        if share > BUSY_SHARE:
+            self.factor = min(self.factor * STEP, MAX_FACTOR)
+        elif share * self.factor < BUSY_SHARE:  # the usual interval would not cost more than that
+            self.factor = 1.0
+        elif share < CALM_SHARE:
+            self.factor = max(self.factor / STEP, 1.0)
+
+    async def monitor(self) -> None:
+        """Adjust the factor until cancelled. The interpreter lock makes the threads of a process share one core."""
+        while True:
+            cpu, began = time.process_time(), time.monotonic()
+            await asyncio.sleep(CHECK_INTERVAL)
+            self.adjust((time.process_time() - cpu) / (time.monotonic() - began))
 
 
-def adjust(share: float) -> None:
-    """Takes note of the share of a moment in which the process was at work."""
-    global _stretch
-    if share > BUSY:
-        _stretch = min(_stretch * STEP, SLOWEST)
-    elif share * _stretch < BUSY:  # all frames together cost no more than that at the usual pace
-        _stretch = 1.0
-    elif share < CALM:
-        _stretch = max(_stretch / STEP, 1.0)
-
-
-async def monitor() -> None:
-    """Watches this process, for ever. Its threads share one core, as the interpreter has one lock."""
-    while True:
-        worked, began = time.process_time(), time.monotonic()
-        await asyncio.sleep(EVERY)
-        adjust((time.process_time() - worked) / (time.monotonic() - began))
+def frame_rate() -> FrameRate:
+    """The one of this process."""
+    return process.part(FrameRate)

@@ -1,4 +1,4 @@
-"""What Prometheus may know of this process: numbers by status, model and rule, never by person."""
+"""Prometheus metrics of this process: by status, model and limit, never by user."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 registry = CollectorRegistry()
 
 generations = Counter("chatsite_generations", "Ended generations.", ("model", "status"), registry=registry)
-tokens = Counter("chatsite_tokens", "Tokens booked.", ("model", "kind"), registry=registry)
-cost = Counter("chatsite_cost_microdollars", "Cost booked.", ("model",), registry=registry)
+tokens = Counter("chatsite_tokens", "Tokens used.", ("model", "kind"), registry=registry)
+cost = Counter("chatsite_cost_microdollars", "Cost in micro-dollars.", ("model",), registry=registry)
 first_token = Histogram(
     "chatsite_time_to_first_token_seconds",
     "From the start of a generation to its first text.",
@@ -24,11 +24,11 @@ per_token = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1),
 )
 decisions = Counter("chatsite_limiter_decisions", "Decisions of the limiter.", ("rule", "outcome"), registry=registry)
-open_streams = Gauge("chatsite_open_streams", "Viewers connected to this process.", registry=registry)
+open_streams = Gauge("chatsite_open_streams", "Readers connected to this process.", registry=registry)
 running = Gauge("chatsite_running_generations", "Generations of this process.", registry=registry)
 log_lag = Histogram(
     "chatsite_log_lag_seconds",
-    "From a piece of text's arrival to its hand-over to viewers.",
+    "From the arrival of a piece of text to its delivery to readers.",
     registry=registry,
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
@@ -44,7 +44,7 @@ def record_generation(
     first_token_ms: int | None,
     duration_ms: int | None,
 ) -> None:
-    """Counts one ended generation."""
+    """Count one ended generation."""
     generations.labels(model, status).inc()
     tokens.labels(model, "prompt").inc(prompt)
     tokens.labels(model, "completion").inc(completion)

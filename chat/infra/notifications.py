@@ -1,4 +1,8 @@
-"""Small facts to a person's other tabs and to other processes, over the Channels layer: ids, never tokens."""
+"""Notifications to a user's other pages and to other processes, over the Channels layer.
+
+They carry ids, never text. Sending is best effort: whoever misses one finds the same fact in the database. The types
+are a contract between processes of different versions.
+"""
 
 from __future__ import annotations
 
@@ -15,56 +19,59 @@ from chat.infra.tasks import create_background_task
 logger = logging.getLogger(__name__)
 
 PROCESSES = "processes"
+"""The group of all processes."""
+STOP = "stop"
+CHANGED = "changed"
+READING = "watching"
+LEFT = "left"
+
 TIMEOUT = 0.5
-PAUSE_AFTER_FAULT = 1.0
+PAUSE_AFTER_ERROR = 1.0
 
 Notification = dict[str, Any]
 
 
-def person_group(user_id: int) -> str:
+def user_group(user_id: int) -> str:
+    """The group of a user's open pages."""
     return f"person.{user_id}"
 
 
 async def publish_stop(message_id: uuid.UUID) -> None:
-    """Tells every process that its person wants this answer to end."""
-    await _send(PROCESSES, {"type": "stop", "message_id": str(message_id)})
+    """Tell every process that this answer is to stop."""
+    await _send(PROCESSES, {"type": STOP, "message_id": str(message_id)})
 
 
-async def publish_change(user_id: int, conversation_id: uuid.UUID) -> None:
-    """Tells a person's pages, soon, that this conversation changed."""
-    _post(person_group(user_id), {"type": "changed", "conversation_id": str(conversation_id)})
+def publish_change(user_id: int, conversation_id: uuid.UUID) -> None:
+    """Tell a user's open pages that this conversation changed."""
+    create_background_task(_send(user_group(user_id), {"type": CHANGED, "conversation_id": str(conversation_id)}))
 
 
 def publish_readers(process_id: uuid.UUID, message_ids: Sequence[uuid.UUID]) -> None:
-    """Tells the owners of these answers that this process has viewers of them."""
+    """Tell the owners of these answers that this process serves readers of them."""
     names = [str(message_id) for message_id in message_ids]
-    _post(PROCESSES, {"type": "watching", "process_id": str(process_id), "message_ids": names})
+    fact = {"type": READING, "process_id": str(process_id), "message_ids": names}
+    create_background_task(_send(PROCESSES, fact))
 
 
 def publish_last_reader_left(process_id: uuid.UUID, message_id: uuid.UUID, grace: float | None) -> None:
-    """Tells the owner of this answer that its last viewer here left; `grace` in seconds, None for ever."""
-    fact = {"type": "left", "process_id": str(process_id), "message_id": str(message_id), "grace": grace}
-    _post(PROCESSES, fact)
+    """Tell the owner of this answer that its last reader here left. `grace` in seconds, None for ever."""
+    fact = {"type": LEFT, "process_id": str(process_id), "message_id": str(message_id), "grace": grace}
+    create_background_task(_send(PROCESSES, fact))
 
 
-def _post(group: str, notice: Notification) -> None:
-    create_background_task(_send(group, notice))
-
-
-async def _send(group: str, notice: Notification) -> None:
-    """Best effort: whoever misses a notice finds the same fact in the database."""
+async def _send(group: str, notification: Notification) -> None:
     layer = get_channel_layer()
     if layer is None:
         return
     try:
         async with asyncio.timeout(TIMEOUT):
-            await layer.group_send(group, notice)
-    except Exception as error:  # the layer's backends raise their own clients' errors
-        logger.warning("notice not sent: %s", type(error).__name__)
+            await layer.group_send(group, notification)
+    except Exception as error:  # each layer's backend raises its own client's errors
+        logger.warning("a notification was not sent: %s", type(error).__name__)
 
 
 async def listen(handle: Callable[[Notification], None]) -> None:
-    """Hands every notice to all processes to `handle`, for ever."""
+    """Call `handle` with every notification to all processes, until cancelled."""
     layer = get_channel_layer()
     while layer is not None:
         try:
@@ -73,5 +80,5 @@ async def listen(handle: Callable[[Notification], None]) -> None:
             while True:
                 handle(await layer.receive(channel))
         except Exception as error:  # as above
-            logger.warning("not listening for notices: %s", type(error).__name__)
-            await asyncio.sleep(PAUSE_AFTER_FAULT)
+            logger.warning("cannot receive notifications: %s", type(error).__name__)
+            await asyncio.sleep(PAUSE_AFTER_ERROR)

@@ -1,7 +1,11 @@
-"""Queries that are compiled once and then asked with other values each time.
+"""Queries whose SQL is made once and then executed with other values each time.
 
-Django's ORM puts a query together anew at every call, which takes several times as long as
-SQLite takes to answer it. What every answer needs is asked through here.
+Django's ORM builds a query anew at every call, which takes several times as long as SQLite takes to answer it. The
+queries of every answer are prepared.
+
+Private API of Django, read in 5.2.19 and 6.0: `QuerySet.query`, `Query.get_compiler`, `Query.chain`,
+`SQLCompiler.as_sql`, `.select`, `.col_count` and `.get_converters`, `UpdateQuery.add_update_values`,
+`InsertQuery.insert_values`, `Model._state`. `tests/test_prepared_queries.py` fails where one of them changes.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ M = TypeVar("M", bound=models.Model)
 
 
 class Parameter(Value):
-    """The place in a query of a value that each call brings, under this name."""
+    """The place of a value in a query; each call gives one under this name."""
 
     def __init__(self, name: str, output_field: models.Field[Any, Any]) -> None:
         super().__init__(name, output_field=output_field)
@@ -32,7 +36,7 @@ class Parameter(Value):
 
 
 class _Statement:
-    """SQL with some of its parameters still to come."""
+    """SQL, and which of its parameters each call gives."""
 
     def __init__(self, sql: str, params: Sequence[Any]) -> None:
         self.sql = sql
@@ -40,7 +44,7 @@ class _Statement:
         self._names = {param.value for param in params if isinstance(param, Parameter)}
 
     def params(self, given: Mapping[str, Any], connection: Any) -> tuple[Any, ...]:
-        """All of them, as the database takes them. Raises `TypeError` unless exactly those that lack are given."""
+        """All parameters as the driver takes them. Raises `TypeError` unless exactly the missing ones are given."""
         if given.keys() != self._names:
             raise TypeError(f"This query takes {sorted(self._names)}, not {sorted(given)}.")
         return tuple(
@@ -52,7 +56,7 @@ class _Statement:
 
 
 class PreparedQuery(Generic[Row]):
-    """`build` makes the query of nothing but constants and `Given`: it runs once for each kind of database."""
+    """`build` makes the query of constants and `Parameter`s only: it is called once for each kind of database."""
 
     def __init__(self, build: Callable[[], QuerySet[Any, Row]]) -> None:
         self._build = build
@@ -62,16 +66,16 @@ class PreparedQuery(Generic[Row]):
         connection = connections[DEFAULT_DB_ALIAS]
         built, compiler, converters, statement = self._compiled(connection.vendor)
         params = statement.params(given, connection)
-        asked = copy(compiler)
-        asked.connection = connection
-        asked.as_sql = lambda *_args, **_options: (statement.sql, params)  # type: ignore[method-assign]
-        asked.get_converters = lambda _columns: converters  # type: ignore[method-assign, assignment]
+        prepared = copy(compiler)
+        prepared.connection = connection
+        prepared.as_sql = lambda *_args, **_options: (statement.sql, params)  # type: ignore[method-assign]
+        prepared.get_converters = lambda _columns: converters  # type: ignore[method-assign, assignment]
         queryset = built.all()
-        queryset.query.get_compiler = lambda *_args, **_options: asked  # type: ignore[method-assign]
+        queryset.query.get_compiler = lambda *_args, **_options: prepared  # type: ignore[method-assign]
         return list(queryset)
 
     def one(self, **given: Any) -> Row | None:
-        """The only row there can be."""
+        """The row, where there can be one at most; None where there is none."""
         return next(iter(self(**given)), None)
 
     def _compile(self, _vendor: str) -> tuple[QuerySet[Any, Row], SQLCompiler, Any, _Statement]:
@@ -90,7 +94,7 @@ class PreparedUpdate:
         self._compiled = cache(self._compile)
 
     def __call__(self, **given: Any) -> int:
-        """How many rows it changed."""
+        """Execute; returns how many rows were changed."""
         connection = connections[DEFAULT_DB_ALIAS]
         statement = self._compiled(connection.vendor)
         with connection.cursor() as cursor:
@@ -98,7 +102,7 @@ class PreparedUpdate:
             return int(cursor.rowcount)
 
     def many(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """The same for each of many, in one call to the database."""
+        """Execute once for each of these, in one call to the database."""
         connection = connections[DEFAULT_DB_ALIAS]
         statement = self._compiled(connection.vendor)
         with connection.cursor() as cursor:
@@ -112,9 +116,9 @@ class PreparedUpdate:
 
 
 class PreparedInsert(Generic[M]):
-    """As `bulk_create`: all columns, but a key that the database counts, and no signals.
+    """As `bulk_create`: all columns except an automatic key, and no signals.
 
-    With `ignore_conflicts`, SQLite also passes over rows that break any other constraint.
+    With `ignore_conflicts`, SQLite also ignores rows that violate any other constraint.
     """
 
     def __init__(self, model: type[M], *, ignore_conflicts: bool = False) -> None:
@@ -124,7 +128,7 @@ class PreparedInsert(Generic[M]):
         self._compiled = cache(self._compile)
 
     def __call__(self, *rows: M) -> int:
-        """How many rows it wrote."""
+        """Execute; returns how many rows were written."""
         connection = connections[DEFAULT_DB_ALIAS]
         sql = self._compiled(connection.vendor)
         with connection.cursor() as cursor:
@@ -141,4 +145,4 @@ class PreparedInsert(Generic[M]):
         query = InsertQuery(self._model, on_conflict=self._on_conflict)
         query.insert_values(self._fields, [self._model()])
         [(sql, _params)] = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
-        return sql
+        return str(sql)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -21,9 +20,7 @@ class Process:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._parts: dict[Callable[[], Any], Any] = {}
-        self._loop_parts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Callable[[], Any], Any]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._loop_parts: dict[asyncio.AbstractEventLoop, dict[Callable[[], Any], Any]] = {}
 
     def part(self, create: Callable[[], T]) -> T:
         """The one part of this kind in the process."""
@@ -35,7 +32,11 @@ class Process:
 
     def loop_part(self, create: Callable[[], T]) -> T:
         """The one part of this kind on the running event loop. Raises `RuntimeError` where none runs."""
-        parts = self._loop_parts.setdefault(asyncio.get_running_loop(), {})
+        loop = asyncio.get_running_loop()
+        if (parts := self._loop_parts.get(loop)) is None:
+            for ended in [each for each in self._loop_parts if each.is_closed()]:
+                del self._loop_parts[ended]
+            parts = self._loop_parts[loop] = {}
         if create not in parts:
             parts[create] = create()
         part: T = parts[create]

@@ -1,4 +1,4 @@
-"""Stops asking a service that does not answer."""
+"""A circuit breaker: do not call a service that does not answer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ FAILURES = 3
 PROBE_SECONDS = 5.0
 
 
-class Breaker:
-    """Opens after three failures in a row; then one call in five seconds tries again.
+class CircuitBreaker:
+    """Opens after `FAILURES` failures in a row. Then one call in `PROBE_SECONDS` tries again.
 
-    `outages` counts the times a working service stopped working.
+    `outages` counts how often the service stopped working.
     """
 
     def __init__(self) -> None:
@@ -22,10 +22,10 @@ class Breaker:
         self.outages = 0
 
     @property
-    def failing(self) -> bool:
+    def is_failing(self) -> bool:
         return self._failures > 0
 
-    def allows(self) -> bool:
+    def allows_call(self) -> bool:
         with self._lock:
             if self._failures < FAILURES:
                 return True
@@ -35,16 +35,16 @@ class Breaker:
             self._next_try = now + PROBE_SECONDS
             return True
 
-    def failed(self) -> bool:
-        """True if this failure opened it."""
+    def record_failure(self) -> bool:
+        """True if this failure opened the breaker."""
         with self._lock:
             self.outages += self._failures == 0
             self._failures += 1
             self._next_try = time.monotonic() + PROBE_SECONDS
             return self._failures == FAILURES
 
-    def worked(self) -> bool:
-        """True if this success closed it."""
+    def record_success(self) -> bool:
+        """True if this success closed the breaker."""
         with self._lock:
             was_open = self._failures >= FAILURES
             self._failures = 0

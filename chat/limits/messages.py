@@ -1,7 +1,8 @@
-"""How a limit is put into words and into response headers."""
+"""A limit in words and in response headers."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from chat.errors import ChatError, LimitExceeded
-from chat.limits.values import Rule, RuleState
+from chat.infra.formatting import dollars, number
+from chat.limits.values import Rule, RuleState, wait_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +28,26 @@ class Violation:
         return self.rule.name
 
 
-def refusal(subject: str, violations: Sequence[Violation], retry_after: int | None) -> str:
-    """Names the limit that takes longest and the seconds until then."""
+def limit_exceeded(subject: str, refused: Sequence[RuleState]) -> LimitExceeded:
+    """The error for a request that these rules refused."""
+    violations = [
+        Violation(rule=each.rule, wait=wait_seconds(each.wait_ms), limit=each.rule.limit, used=each.used)
+        for each in refused
+    ]
+    waits = [each.wait for each in violations]
+    retry_after = None if None in waits else max(wait for wait in waits if wait is not None)
+    if retry_after is not None and any(each.rule.period and each.wait == retry_after for each in violations):
+        retry_after += random.randrange(4)  # noqa: S311  spreads the retries of all who wait for the same midnight
+    message = _refusal(subject, violations, retry_after)
+    return LimitExceeded(message, retry_after=retry_after, violations=violations)
+
+
+def _refusal(subject: str, violations: Sequence[Violation], retry_after: int | None) -> str:
+    """The sentence of a refusal: the limit with the longest wait, and that wait. `retry_after` is in seconds."""
     worst = max(violations, key=lambda each: float("inf") if each.wait is None else each.wait)
     if worst.wait is None or retry_after is None:
-        return _hopeless(subject, worst.rule)
-    when = _when(retry_after)
+        return _no_use_waiting(subject, worst.rule)
+    when = _duration(retry_after)
     if not subject.startswith("user:"):
         return _("Too many attempts. Try again in %(when)s.") % {"when": when}
     if worst.rule.kind == "concurrent":
@@ -45,7 +61,7 @@ def refusal(subject: str, violations: Sequence[Violation], retry_after: int | No
     }
 
 
-def _hopeless(subject: str, rule: Rule) -> str:
+def _no_use_waiting(subject: str, rule: Rule) -> str:
     if not subject.startswith("user:"):
         return _("This is not open to you.")
     if rule.limit == 0:
@@ -56,18 +72,22 @@ def _hopeless(subject: str, rule: Rule) -> str:
 
 
 def describe(rule: Rule) -> str:
-    """A limit as people say it: 20 messages per minute."""
-    if rule.unit == "cost":
-        amount = _("$%(dollars)s") % {"dollars": f"{rule.limit / 1_000_000:,.2f}"}
-    elif rule.unit == "token":
-        amount = ngettext("%(count)s token", "%(count)s tokens", rule.limit) % {"count": f"{rule.limit:,}"}
-    elif rule.unit == "answer":
-        return ngettext("%(count)d answer at the same time", "%(count)d answers at the same time", rule.limit) % {
-            "count": rule.limit
+    """A limit in words: 20 messages per minute."""
+    limit = amount(rule, rule.limit)
+    if rule.unit == "answer":
+        return ngettext("%(count)s answer at the same time", "%(count)s answers at the same time", rule.limit) % {
+            "count": limit
         }
-    else:
-        amount = ngettext("%(count)s message", "%(count)s messages", rule.limit) % {"count": f"{rule.limit:,}"}
-    return _("%(amount)s per %(period)s") % {"amount": amount, "period": _period(rule)}
+    if rule.unit == "token":
+        limit = ngettext("%(count)s token", "%(count)s tokens", rule.limit) % {"count": limit}
+    elif rule.unit == "request":
+        limit = ngettext("%(count)s message", "%(count)s messages", rule.limit) % {"count": limit}
+    return _("%(amount)s per %(period)s") % {"amount": limit, "period": _period(rule)}
+
+
+def amount(rule: Rule, value: int) -> str:
+    """A number in the unit of the rule: 12,000 or $1.50."""
+    return dollars(value) if rule.unit == "cost" else number(value)
 
 
 def _period(rule: Rule) -> str:
@@ -77,7 +97,7 @@ def _period(rule: Rule) -> str:
     }
 
 
-def _when(seconds: int) -> str:
+def _duration(seconds: int) -> str:
     exact = ngettext("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}
     if seconds < 120:
         return exact
@@ -87,12 +107,13 @@ def _when(seconds: int) -> str:
 
 
 def headers(source: Sequence[RuleState] | ChatError) -> dict[str, str]:
-    """`RateLimit-Policy` and `RateLimit`, tightest first, and for an error `Retry-After`.
+    """`RateLimit-Policy` and `RateLimit`, the tightest rule first, and for an error `Retry-After`.
 
-    The draft's structured fields: `q` quota, `w` window, `r` remaining, `t` seconds until it is whole again.
+    Structured fields of draft-ietf-httpapi-ratelimit-headers: `q` quota, `w` window in seconds, `r` remaining, `t`
+    seconds until nothing is used.
     """
     if isinstance(source, ChatError):
-        fields = _refused(source) if isinstance(source, LimitExceeded) else {}
+        fields = _refusal_headers(source) if isinstance(source, LimitExceeded) else {}
         return fields if source.retry_after is None else fields | {"Retry-After": str(source.retry_after)}
     if not source:
         return {}
@@ -102,13 +123,13 @@ def headers(source: Sequence[RuleState] | ChatError) -> dict[str, str]:
         "RateLimit": ", ".join(f'"{s.rule.name}";r={s.remaining};t={s.resets_in}' for s in ordered),
     }
     if tokens := next((state for state in ordered if state.rule.unit == "token"), None):
-        fields["x-ratelimit-limit-tokens"] = str(tokens.limit)
+        fields["x-ratelimit-limit-tokens"] = str(tokens.rule.limit)
         fields["x-ratelimit-remaining-tokens"] = str(tokens.remaining)
         fields["x-ratelimit-reset-tokens"] = f"{tokens.resets_in}s"
     return fields
 
 
-def _refused(error: LimitExceeded) -> dict[str, str]:
+def _refusal_headers(error: LimitExceeded) -> dict[str, str]:
     violations = [each for each in error.violations if isinstance(each, Violation)]
     if not violations:
         return {}

@@ -1,116 +1,71 @@
-"""Running answers in a record: what each holds, and what becomes of it when nobody renews it."""
+"""The reservations in a subject's state, as they are stored.
+
+`limits.lua` calls a reservation a lease, `reported_…` a floor, `charged_…` paid and `counted_in` marks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from chat.limits.counters import add, pull_back
 from chat.limits.values import State
 
-LEASE_MS = 45_000
+RESERVATION_MS = 45_000
+"""A reservation that is not renewed for this long expires."""
+EXPIRED_KEPT_MS = 900_000
+"""How long an expired reservation can still be settled."""
 SETTLED_MS = 60_000
-SETTLED = 16
-SWEPT_MS = 900_000
+SETTLED_KEPT = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reservation:
-    """One running answer: what it holds, what it has reported, what was charged for it when it expired.
+    """One running answer: what it may use, what it reported to have used, what was charged when it expired.
 
-    `marks` name the counters it belongs to and, for each, the period or slot it was counted in.
+    `counted_in` has the fields of the counters it belongs to and, for each, the period or slot it was counted in.
     """
 
-    until: int
+    expires: int
     created: int
     tokens: int = 0
     cost: int = 0
-    floor_tokens: int = 0
-    floor_cost: int = 0
-    paid_tokens: int = 0
-    paid_cost: int = 0
-    marks: Mapping[str, int] = field(default_factory=dict)
+    reported_tokens: int = 0
+    reported_cost: int = 0
+    charged_tokens: int = 0
+    charged_cost: int = 0
+    counted_in: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, text: str) -> Reservation:
-        numbers, _, marks = text.partition("|")
-        until, created, tokens, cost, floor_tokens, floor_cost, paid_tokens, paid_cost = map(int, numbers.split())
+        numbers, _, counted_in = text.partition("|")
+        expires, created, tokens, cost, reported_tokens, reported_cost, charged_tokens, charged_cost = map(
+            int, numbers.split()
+        )
         return cls(
-            until=until,
+            expires=expires,
             created=created,
             tokens=tokens,
             cost=cost,
-            floor_tokens=floor_tokens,
-            floor_cost=floor_cost,
-            paid_tokens=paid_tokens,
-            paid_cost=paid_cost,
-            marks={name: int(value) for name, _, value in (mark.partition("=") for mark in marks.split())},
+            reported_tokens=reported_tokens,
+            reported_cost=reported_cost,
+            charged_tokens=charged_tokens,
+            charged_cost=charged_cost,
+            counted_in={counter: int(at) for counter, _, at in (pair.partition("=") for pair in counted_in.split())},
         )
 
-    def dump(self) -> str:
+    def format(self) -> str:
         numbers = (
-            f"{self.until} {self.created} {self.tokens} {self.cost} "
-            f"{self.floor_tokens} {self.floor_cost} {self.paid_tokens} {self.paid_cost}"
+            f"{self.expires} {self.created} {self.tokens} {self.cost} {self.reported_tokens} {self.reported_cost} "
+            f"{self.charged_tokens} {self.charged_cost}"
         )
-        return f"{numbers}|{' '.join(f'{name}={value}' for name, value in self.marks.items())}"
+        return f"{numbers}|{' '.join(f'{counter}={at}' for counter, at in self.counted_in.items())}"
 
-    def held(self, unit: str) -> int:
-        return self.tokens if unit == "t" else self.cost
-
-    def due(self, unit: str, tokens: int, cost: int) -> int:
-        """What is still to be charged when `tokens` and `cost` are the whole."""
-        return max(0, tokens - self.paid_tokens) if unit == "t" else max(0, cost - self.paid_cost)
-
-
-def begin(state: State, lease_id: str, lease: Reservation) -> None:
-    state[f"l:{lease_id}"] = lease.dump()
-    state.pop(f"s:{lease_id}", None)
-
-
-def live_leases(state: State, now: int) -> dict[str, Reservation]:
-    return sweep(dict(state), now)
-
-
-def sweep(state: State, now: int) -> dict[str, Reservation]:
-    """Charges expired leases what they last reported; returns the live ones.
-
-    After a step back of the clock nothing may stay longer than if it had been written now.
-    """
-    leases = {}
-    for name in [name for name in state if name[0] in "bw"]:
-        pull_back(state, name, now)
-    for name in sorted(name for name in state if name[:2] in ("l:", "s:")):
-        lease = Reservation.parse(state[name])
-        longest = now + (LEASE_MS if name[0] == "l" else SWEPT_MS)
-        if lease.until > longest:
-            lease = replace(lease, until=longest)
-            state[name] = lease.dump()
-        if lease.until <= now:
-            _expire(state, name, lease, now)
-        elif name[0] == "l":
-            leases[name[2:]] = lease
-    return leases
-
-
-def _expire(state: State, name: str, lease: Reservation, now: int) -> None:
-    del state[name]
-    if name[0] == "s":
-        return
-    for counter, mark in lease.marks.items():
-        if counter[1] != "r":
-            add(state, counter, mark, lease.due(counter[1], lease.floor_tokens, lease.floor_cost), lease.until)
-    swept = replace(lease, until=now + SWEPT_MS, paid_tokens=lease.floor_tokens, paid_cost=lease.floor_cost)
-    state[f"s:{name[2:]}"] = swept.dump()
+    def due(self, counter: str, tokens: int, cost: int) -> int:
+        """What is still to be charged to this counter when `tokens` and `cost` are the whole usage."""
+        return max(0, tokens - self.charged_tokens) if counter[1] == "t" else max(0, cost - self.charged_cost)
 
 
 def recently_settled(state: State, now: int) -> dict[str, int]:
-    """Leases settled within the last minute: a heartbeat that comes late must not bring them back."""
-    pairs = (entry.partition(":") for entry in state.get("d", "").split())
-    return {lease_id: int(until) for until, _, lease_id in pairs if now < int(until) <= now + SETTLED_MS}
-
-
-def note_settled(state: State, now: int, lease_id: str) -> None:
-    recent = recently_settled(state, now)
-    recent.pop(lease_id, None)
-    recent[lease_id] = now + SETTLED_MS
-    state["d"] = " ".join([f"{until}:{lease_id}" for lease_id, until in recent.items()][-SETTLED:])
+    """Ids of reservations settled within the last minute: a late renewal must not create them again."""
+    entries = (entry.partition(":") for entry in state.get("d", "").split())
+    return {reservation_id: int(until) for until, _, reservation_id in entries if now < int(until) <= now + SETTLED_MS}

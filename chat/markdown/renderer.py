@@ -42,7 +42,7 @@ def render_block(source: str, definitions: Definitions, *, growing: bool = False
     rendering fails, the source is shown as plain text.
     """
     if len(source) <= _MAX_CACHED_CHARS and not growing:
-        return _render_cached(source, tuple(definitions.items()))
+        return render_finished(source, tuple(definitions.items()))
     return _render(source, definitions, growing)
 
 
@@ -57,7 +57,7 @@ def _render(source: str, definitions: Definitions, growing: bool) -> tuple[Html,
 
 
 @lru_cache(maxsize=512)
-def _render_cached(source: str, definitions: tuple[tuple[str, tuple[str, str]], ...]) -> tuple[Html, ...]:
+def render_finished(source: str, definitions: tuple[tuple[str, tuple[str, str]], ...]) -> tuple[Html, ...]:
     """Every reader of an answer renders its finished blocks, and so does the page."""
     return _render(source, dict(definitions), False)
 

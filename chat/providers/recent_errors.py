@@ -55,13 +55,13 @@ def record(error: errors.ProviderError, status: int | None = None) -> None:
                 code=error.code,
                 sentence=error.message,
                 status=status,
-                tell_admin=error.tell_admin,
+                tell_admin=error.notify_admin,
                 count=1,
                 first_at=at,
                 last_at=at,
             )
         )
-        due = error.tell_admin and now - _logged.get(error.code, -LOG_EVERY) >= LOG_EVERY
+        due = error.notify_admin and now - _logged.get(error.code, -LOG_EVERY) >= LOG_EVERY
         if due:
             _logged[error.code] = now
     if due:

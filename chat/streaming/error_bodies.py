@@ -44,7 +44,7 @@ def problem(code: str, message: str, retry_after: int | None = None) -> dict[str
 def body(protocol: str, error: ChatError) -> tuple[str, bytes]:
     """Content type and body of a refusal before the first byte of a stream.
 
-    `protocol` is one of `chat.streaming.encoders.PROTOCOLS`; any other caller gets a problem. The AI SDK
+    `protocol` is one of `chat.streaming.encoders.API_PROTOCOLS`; any other caller gets a problem. The AI SDK
     shows the whole body as the error's message, so its dialects get one sentence.
     """
     if protocol in ("text", "data", "ui"):

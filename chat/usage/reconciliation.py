@@ -1,4 +1,4 @@
-"""Whether the roll-ups say what the ledger says, and making them do so."""
+"""Compare the daily totals (`DailyUsage`) with the usage ledger (`UsageRecord`), and rebuild them from it."""
 
 from __future__ import annotations
 
@@ -20,89 +20,108 @@ from chat.models import (
     UsageRecord,
 )
 
-TOKENS = ("prompt_tokens", "cached_tokens", "reasoning_tokens", "completion_tokens")
-FROM_LEDGER: tuple[str, ...] = (*(name for name in SUMMED_COLUMNS if name != "refusals"), *FIRST_TOKEN_COLUMNS)
+TOKEN_COLUMNS = ("prompt_tokens", "cached_tokens", "reasoning_tokens", "completion_tokens")
+LEDGER_COLUMNS: tuple[str, ...] = (*(name for name in SUMMED_COLUMNS if name != "refusals"), *FIRST_TOKEN_COLUMNS)
+"""The columns of the daily totals that the ledger determines. It has no row for a refusal."""
+
 Key = tuple[int | None, str]
-Amounts = dict[str, int]
+"""User id (None for removed accounts) and model."""
+
+Totals = dict[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One number of one roll-up that is not what the ledger's rows add up to."""
+    """One column of a daily total that is not the sum of its ledger rows. Costs are micro-dollars."""
 
     day: dt.date
     user_id: int | None
     model: str
-    name: str
+    column: str
     ledger: int
-    rolled_up: int
+    daily_total: int
 
     def __str__(self) -> str:
-        who = f"user {self.user_id}" if self.user_id else "removed users"
-        return f"{self.day} {who} {self.model}: {self.name} {self.ledger} in the ledger, {self.rolled_up} rolled up"
+        user = f"user {self.user_id}" if self.user_id else "removed users"
+        return (
+            f"{self.day} {user} {self.model}: {self.column} is {self.ledger} in the ledger, "
+            f"{self.daily_total} in the daily totals"
+        )
 
 
-def days() -> list[dt.date]:
-    """All days that the ledger or a roll-up knows."""
+def recorded_days() -> list[dt.date]:
+    """All days with a ledger row or a daily total, the earliest first. Two queries."""
     ledger = UsageRecord.objects.order_by().values_list("day", flat=True).distinct()
     return sorted({*ledger, *DailyUsage.objects.order_by().values_list("day", flat=True).distinct()})
 
 
 def differences(day: dt.date) -> Iterator[Difference]:
-    """Both sides are read by one query, so an answer that ends meanwhile shows on both or on none."""
-    ledger, rolled_up = _both(day)
-    nothing = dict.fromkeys(FROM_LEDGER, 0)
-    for key in sorted({*ledger, *rolled_up}, key=str):
-        left, right = ledger.get(key, nothing), rolled_up.get(key, nothing)
-        for name in FROM_LEDGER:
-            if left[name] != right[name]:
+    """The columns of a day that differ.
+
+    One query reads both tables, so that an answer that ends meanwhile is in both or in neither.
+    """
+    ledger, daily = _totals(day)
+    zeros = dict.fromkeys(LEDGER_COLUMNS, 0)
+    for key in sorted({*ledger, *daily}, key=str):
+        expected, found = ledger.get(key, zeros), daily.get(key, zeros)
+        for column in LEDGER_COLUMNS:
+            if expected[column] != found[column]:
                 yield Difference(
-                    day=day, user_id=key[0], model=key[1], name=name, ledger=left[name], rolled_up=right[name]
+                    day=day,
+                    user_id=key[0],
+                    model=key[1],
+                    column=column,
+                    ledger=expected[column],
+                    daily_total=found[column],
                 )
 
 
 def rebuild(day: dt.date) -> None:
-    """Writes the day's roll-ups anew; refusals, which the ledger does not know, are kept.
+    """Write the daily totals of a day from the ledger. Refusals are kept, as the ledger has none.
 
-    The day's rows are locked first, and the ledger is read after that: an answer that
-    ends meanwhile either is in what was read or adds itself afterwards.
+    The rows of the day are locked before the ledger is read: an answer that ends meanwhile is either in the
+    sums read here or is added after the transaction.
     """
     with transaction.atomic():
         rows = list(DailyUsage.objects.select_for_update().filter(day=day).order_by("user_id", "model", "pk"))
-        ledger, _rolled_up = _both(day)
+        ledger, _daily = _totals(day)
         for key, same in groupby(rows, key=lambda row: (row.user_id, row.model)):
             _replace(list(same), ledger.pop(key, {}))
-        for (user_id, model), amounts in ledger.items():
-            DailyUsage.objects.create(user_id=user_id, model=model, day=day, **amounts)
+        DailyUsage.objects.bulk_create(
+            DailyUsage(user_id=user_id, model=model, day=day, **totals) for (user_id, model), totals in ledger.items()
+        )
 
 
-def _replace(rows: list[DailyUsage], amounts: Mapping[str, int]) -> None:
-    """Several rows of removed people become one."""
+def _replace(rows: list[DailyUsage], totals: Mapping[str, int]) -> None:
+    """Write the totals into the first row and delete the others; removed accounts may have several rows."""
     kept, *others = rows
     refusals = sum(row.refusals for row in rows)
     DailyUsage.objects.filter(pk__in=[row.pk for row in others]).delete()
-    if not amounts and not refusals:
+    if not totals and not refusals:
         kept.delete()
         return
-    values = dict.fromkeys(FROM_LEDGER, 0) | dict(amounts) | {"refusals": refusals}
+    values = dict.fromkeys(LEDGER_COLUMNS, 0) | dict(totals) | {"refusals": refusals}
     DailyUsage.objects.filter(pk=kept.pk).update(**values)
 
 
-def _both(day: dt.date) -> tuple[dict[Key, Amounts], dict[Key, Amounts]]:
+def _totals(day: dt.date) -> tuple[dict[Key, Totals], dict[Key, Totals]]:
+    """The sums of the ledger and those of the daily totals, by user and model."""
     ledger = UsageRecord.objects.filter(day=day).order_by().values("user_id", "model")
-    rolled_up = DailyUsage.objects.filter(day=day).order_by().values("user_id", "model")
-    kept = {f"sum_{name}": Sum(name, default=0) for name in FROM_LEDGER}
-    query = ledger.annotate(side=Value(0), **_counted()).union(rolled_up.annotate(side=Value(1), **kept), all=True)
-    query = query.order_by()  # Django 6.1 would order both sides together by the ledger's own order
-    sides: tuple[dict[Key, Amounts], dict[Key, Amounts]] = ({}, {})
+    daily = DailyUsage.objects.filter(day=day).order_by().values("user_id", "model")
+    daily_sums = {f"sum_{name}": Sum(name, default=0) for name in LEDGER_COLUMNS}
+    query = ledger.annotate(source=Value(0), **_ledger_sums()).union(
+        daily.annotate(source=Value(1), **daily_sums), all=True
+    )
+    query = query.order_by()  # Django 6.1 would apply the ledger's default ordering to the union
+    sources: tuple[dict[Key, Totals], dict[Key, Totals]] = ({}, {})
     row: Any
     for row in query:
-        sides[row["side"]][row["user_id"], row["model"]] = {name: row[f"sum_{name}"] for name in FROM_LEDGER}
-    return sides
+        sources[row["source"]][row["user_id"], row["model"]] = {name: row[f"sum_{name}"] for name in LEDGER_COLUMNS}
+    return sources
 
 
-def _counted() -> dict[str, Any]:
-    """What a roll-up must hold, added up from ledger rows, in the order of `FROM_LEDGER`."""
+def _ledger_sums() -> dict[str, Any]:
+    """How each column of the daily totals is computed from ledger rows, in the order of `LEDGER_COLUMNS`."""
     sums: dict[str, Any] = {
         "requests": Count("pk"),
         "failed": Count("pk", filter=Q(status__in=FAILED_STATUSES)),
@@ -110,9 +129,9 @@ def _counted() -> dict[str, Any]:
         "estimated": Count("pk", filter=Q(exact=False)),
         "unpriced": Count("pk", filter=Q(cost=None)),
         "cost": Sum("cost", default=0),
-        **{name: Sum(name, default=0) for name in TOKENS},
+        **{name: Sum(name, default=0) for name in TOKEN_COLUMNS},
     }
     bounds = pairwise((-1, *FIRST_TOKEN_BOUNDS_MS, 2**31))
-    for name, (above, upto) in zip(FIRST_TOKEN_COLUMNS, bounds, strict=True):
-        sums[name] = Count("pk", filter=Q(first_token_ms__gt=above, first_token_ms__lte=upto))
-    return {f"sum_{name}": sums[name] for name in FROM_LEDGER}
+    for name, (above, up_to) in zip(FIRST_TOKEN_COLUMNS, bounds, strict=True):
+        sums[name] = Count("pk", filter=Q(first_token_ms__gt=above, first_token_ms__lte=up_to))
+    return {f"sum_{name}": sums[name] for name in LEDGER_COLUMNS}

@@ -1,8 +1,8 @@
-"""`/ws/`: what a person's open pages should know, as HTML fragments for htmx.
+"""`/ws/`: changes for a user's open pages, as HTML fragments for htmx.
 
-The layer brings ids; what a page gets is read from the database. A fragment for one
-conversation names its target so that only a page which shows that conversation, has
-not got the message yet and is not sending one itself takes it.
+A notification carries ids; what a page gets is read from the database. A fragment for one conversation names its
+target so that only a page that shows the conversation, does not have the message yet and is not sending one itself
+takes it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import io
 import logging
 import uuid
-from collections import OrderedDict
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -20,7 +19,6 @@ from urllib.parse import urlsplit
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
-from django.contrib.auth import get_user
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.db import DatabaseError, models
@@ -30,130 +28,122 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.http import is_same_domain
 
-from chat.accounts.http import AuthenticatedHttpRequest
+from chat.accounts.http import current_user
 from chat.accounts.session_watcher import SessionWatcher
 from chat.infra import notifications
 from chat.infra.database_threads import run_in_db_thread
 from chat.infra.prepared_queries import Parameter, PreparedQuery
 from chat.infra.process import process
-from chat.limits import status
+from chat.infra.user_connections import UserConnections
+from chat.limits.status import limit_statuses
 from chat.models import ChatModel, Conversation, Message, User
 from chat.streaming import presenter
-from chat.web import pages
+from chat.web.sidebar import sidebar_context
 
 logger = logging.getLogger(__name__)
 
-# daphne sends no other code of the standard's own than 1000: the page comes again after that one.
-TRY_AGAIN = 1000
-NOT_ASKED = 4400
+# daphne sends no other code of the standard than 1000. The page reconnects after that one.
+RECONNECT = 1000
+UNEXPECTED_MESSAGE = 4400
 LOGGED_OUT = 4401
 TOO_MANY = 4429
-GATHER = 0.3
-MOST_PER_PERSON = 32
+COLLECT_SECONDS = 0.3
+"""Changes within this time are sent together, after the page that made them has its own response."""
+MAX_PAGES_PER_USER = 32
 
-Listed = list[tuple[str, uuid.UUID, str, bool]]
-"""What a page's list of conversations says: span of days, conversation, title, whether it is unread."""
-
-_BY_PERSON: dict[int, OrderedDict[NoticesConsumer, None]] = {}
+ListedRows = list[tuple[str, uuid.UUID, str, bool]]
+"""What a page's list of conversations shows: span of days, conversation, title, whether it is unread."""
 
 
-class NoticesConsumer(AsyncWebsocketConsumer):
-    """Only for logged-in people from our own pages. The page sends nothing."""
+class OpenPages(UserConnections["PageConsumer"]):
+    """The open WebSockets of this process."""
 
-    person: User | None = None
-    request: AuthenticatedHttpRequest
+    def __init__(self) -> None:
+        super().__init__(MAX_PAGES_PER_USER)
+
+
+class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """For logged-in users on this site's own pages. The page sends nothing."""
+
+    user: User | None = None
+    request: HttpRequest
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._connection = contextlib.ExitStack()
+        self._changes: set[uuid.UUID] = set()
+        self._listed: ListedRows | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         try:
             await super().__call__(scope, receive, send)
-        except Exception as error:  # the layer's backends raise their own clients' errors
-            logger.warning("a page's notices broke off: %s", type(error).__name__)
+        except Exception as error:  # the channel layer's backends raise their own clients' errors
+            logger.warning("a page's WebSocket failed: %s", type(error).__name__)
             with contextlib.suppress(Exception):
-                await send({"type": "websocket.close", "code": TRY_AGAIN})
+                await send({"type": "websocket.close", "code": RECONNECT})
         finally:
-            self._stop_watching()
+            self._connection.close()
+            if self._sending:
+                self._sending.cancel()
 
     async def connect(self) -> None:
-        self._changes: set[uuid.UUID] = set()
-        self._listed: Listed | None = None
-        self._sending: asyncio.Task[None] | None = None
-        self._watch = contextlib.ExitStack()
-        self.request = as_http(self.scope)
-        if not is_from_here(self.request):
+        self.request = handshake_request(self.scope)
+        if not is_same_site(self.request):
             await self.close()
             return
         await self.accept()
         try:
-            self.person = await run_in_db_thread(_person, self.request)
+            self.user = await run_in_db_thread(current_user, self.request)
         except DatabaseError:
-            await self.close(TRY_AGAIN)
+            await self.close(RECONNECT)
             return
-        if self.person is None:
+        if self.user is None:
             await self.close(LOGGED_OUT)
             return
-        self._start_watching(self.person)
-        await self.channel_layer.group_add(notifications.person_group(self.person.pk), self.channel_name)
-        await self._send_state(None)
+        self._connection.enter_context(process.loop_part(OpenPages).open(self.user.pk, self))
+        log_out = partial(self.close_soon, LOGGED_OUT)
+        sessions = process.loop_part(SessionWatcher)
+        self._connection.enter_context(sessions.watch(self.request.session.session_key, log_out))
+        await self.channel_layer.group_add(notifications.user_group(self.user.pk), self.channel_name)
+        await self._send_state(self.user, None)
 
     async def disconnect(self, code: int) -> None:
-        if self.person is not None:
-            await self.channel_layer.group_discard(notifications.person_group(self.person.pk), self.channel_name)
+        if self.user is not None:
+            await self.channel_layer.group_discard(notifications.user_group(self.user.pk), self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        await self.close(NOT_ASKED)
+        await self.close(UNEXPECTED_MESSAGE)
 
-    async def changed(self, notice: dict[str, str]) -> None:
-        """Several changes within a moment are sent as one, after the page that made them has its own answer."""
-        self._changes.add(uuid.UUID(notice["conversation_id"]))
+    async def changed(self, notification: dict[str, str]) -> None:
+        """A notification of the type `CHANGED`: Channels calls the method of that name."""
+        self._changes.add(uuid.UUID(notification["conversation_id"]))
         if self._sending is None or self._sending.done():
             self._sending = asyncio.ensure_future(self._send_changes())
 
-    def end(self, code: int) -> None:
-        self._ending = asyncio.ensure_future(self.close(code))
+    def close_soon(self, code: int) -> None:
+        self._closing = asyncio.ensure_future(self.close(code))
 
-    def _start_watching(self, person: User) -> None:
-        mine = _BY_PERSON.setdefault(person.pk, OrderedDict())
-        mine[self] = None
-        self._watch.callback(_forget, person.pk, self)
-        log_out = partial(self.end, LOGGED_OUT)
-        self._watch.enter_context(process.loop_part(SessionWatcher).watch(self.request.session.session_key, log_out))
-        while len(mine) > MOST_PER_PERSON:
-            mine.popitem(last=False)[0].end(TOO_MANY)
-
-    def _stop_watching(self) -> None:
-        if hasattr(self, "_watch"):
-            self._watch.close()
-        if sending := getattr(self, "_sending", None):
-            sending.cancel()
+    def close_excess(self) -> None:
+        self.close_soon(TOO_MANY)
 
     async def _send_changes(self) -> None:
-        while self._changes:
-            await asyncio.sleep(GATHER)
+        while self._changes and self.user is not None:
+            await asyncio.sleep(COLLECT_SECONDS)
             changes, self._changes = self._changes, set()
             for conversation_id in changes:
-                await self._send_state(conversation_id)
+                await self._send_state(self.user, conversation_id)
 
-    async def _send_state(self, conversation_id: uuid.UUID | None) -> None:
-        if self.person is None:
-            return
+    async def _send_state(self, user: User, conversation_id: uuid.UUID | None) -> None:
         try:
             html, self._listed = await run_in_db_thread(
-                _state, self.request, self.person, conversation_id, self._listed
+                _render_state, self.request, user, conversation_id, self._listed
             )
         except DatabaseError:
             return
         await self.send(html)
 
 
-def _forget(user_id: int, consumer: NoticesConsumer) -> None:
-    mine = _BY_PERSON.get(user_id, OrderedDict())
-    mine.pop(consumer, None)
-    if not mine:
-        _BY_PERSON.pop(user_id, None)
-
-
-def as_http(scope: Any) -> Any:
-    """The handshake as the HTTP request that it is."""
+def handshake_request(scope: Any) -> HttpRequest:
+    """The WebSocket handshake as the HTTP request that it is."""
     scheme = {"ws": "http", "wss": "https"}[scope.get("scheme", "ws")]
     request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": scheme}, io.BytesIO())
     engine = import_module(settings.SESSION_ENGINE)
@@ -161,63 +151,61 @@ def as_http(scope: Any) -> Any:
     return request
 
 
-def is_from_here(request: HttpRequest) -> bool:
-    """Whether the page that opens this socket is ours: scheme, host and port, as for a form."""
+def is_same_site(request: HttpRequest) -> bool:
+    """Whether the page that opens this WebSocket is ours: scheme, host and port, as Django checks a form's origin."""
     try:
-        here = f"{request.scheme}://{request.get_host()}"
+        own = f"{request.scheme}://{request.get_host()}"
     except DisallowedHost:
         return False
     origin = request.headers.get("Origin", "")
-    return origin == here or any(_is_covered(origin, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
+    return origin == own or any(_matches(origin, trusted) for trusted in settings.CSRF_TRUSTED_ORIGINS)
 
 
-def _is_covered(origin: str, trusted: str) -> bool:
+def _matches(origin: str, trusted: str) -> bool:
     if "*" not in trusted:
         return origin == trusted
     try:
-        given, known = urlsplit(origin), urlsplit(trusted)
+        given, pattern = urlsplit(origin), urlsplit(trusted)
     except ValueError:
         return False
-    return given.scheme == known.scheme and is_same_domain(given.netloc, known.netloc.lstrip("*"))
+    return given.scheme == pattern.scheme and is_same_domain(given.netloc, pattern.netloc.lstrip("*"))
 
 
-def _person(request: HttpRequest) -> User | None:
-    user = get_user(request)
-    return user if isinstance(user, User) and user.is_active else None
+def _listed() -> QuerySet[Conversation]:
+    own = Conversation.objects.for_user(Parameter("user", models.IntegerField()))
+    return own.listed().select_related("head__parent")
 
 
-def _shown() -> QuerySet[Conversation]:
-    mine = Conversation.objects.for_user(Parameter("user", models.IntegerField()))
-    return mine.listed().select_related("head__parent")
+_FIND_ONE = PreparedQuery(lambda: _listed().filter(pk=Parameter("pk", models.UUIDField())))
+_FIND_ANSWERING = PreparedQuery(lambda: _listed().filter(messages__in=Message.objects.running()))
 
 
-_ONE = PreparedQuery(lambda: _shown().filter(pk=Parameter("pk", models.UUIDField())))
-_ANSWERING = PreparedQuery(lambda: _shown().filter(messages__in=Message.objects.running()))
-
-
-def _state(
-    request: AuthenticatedHttpRequest, person: User, conversation_id: uuid.UUID | None, listed: Listed | None
-) -> tuple[str, Listed]:
-    """The allowance, the list if it is not as `listed`, and the newest answer of one conversation, or of each
-    that is answering; and what the list says now."""
-    request.user = person
-    shown = _ONE(user=person.pk, pk=conversation_id) if conversation_id else _ANSWERING(user=person.pk)
+def _render_state(
+    request: HttpRequest, user: User, conversation_id: uuid.UUID | None, listed: ListedRows | None
+) -> tuple[str, ListedRows]:
+    """The limits, the list where it differs from `listed`, and the newest answer of one conversation or of all that
+    are answering; with what the list shows now."""
+    request.user = user
+    changed = _FIND_ONE(user=user.pk, pk=conversation_id) if conversation_id else _FIND_ANSWERING(user=user.pk)
     with translation.override(translation.get_language_from_request(request)):
-        sidebar = pages.sidebar_context(request, None)
-        groups: list[presenter.Group] = sidebar["groups"]
-        now_listed = [(group.label, row.pk, row.title, row.unread) for group in groups for row in group.conversations]
+        sidebar = sidebar_context(user, None)
+        rows = [
+            (group.label, entry.pk, entry.title, entry.unread)
+            for group in sidebar["groups"]
+            for entry in group.conversations
+        ]
         context: dict[str, Any] = {
             **sidebar,
-            "list_changed": now_listed != listed,
-            "allowances": status.limit_statuses(person),
-            "news": [_news(conversation) for conversation in shown],
+            "list_changed": rows != listed,
+            "allowances": limit_statuses(user),
+            "news": [_newest_messages(conversation) for conversation in changed],
         }
-        return render_to_string("chat/_notice.html", context), now_listed
+        return render_to_string("chat/_notice.html", context), rows
 
 
-def _news(conversation: Conversation) -> dict[str, Any]:
-    """Its last question and the answer to it."""
-    head, labels = conversation.head, presenter.labels_of(ChatModel.objects.all())
+def _newest_messages(conversation: Conversation) -> dict[str, Any]:
+    """The last question and its answer."""
+    head, labels = conversation.head, presenter.model_labels(ChatModel.objects.all())
     newest = [message for message in (head and head.parent, head) if message]
     for message in newest:
         message.load_siblings()

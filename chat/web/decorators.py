@@ -1,4 +1,4 @@
-"""Access to the pages: who may open them, and how an error is shown to a person."""
+"""Requests of the pages: who may make them, whether htmx makes them, and how an error is shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from chat.accounts.http import AuthenticatedHttpRequest, current_user
 from chat.infra.database_threads import run_in_db_thread
 from chat.models import Conversation, User
 from chat.streaming.error_responses import AsyncView, errors_as
-from chat.web.http import is_htmx
+
+
+def is_htmx(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"
 
 
 def redirect_to_login(request: HttpRequest) -> HttpResponse:

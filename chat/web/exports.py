@@ -1,4 +1,4 @@
-"""Taking conversations along, as Markdown or JSON."""
+"""Download conversations as Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ async def _all_json(user: User) -> AsyncGenerator[str, None]:
     yield "\n]}\n"
 
 
-class _Tap(io.RawIOBase):
-    """Takes what a zip file writes until somebody pours it out."""
+class _Buffer(io.RawIOBase):
+    """What a zip file has written since it was last taken."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -91,19 +91,19 @@ class _Tap(io.RawIOBase):
         self._pieces.append(bytes(data))
         return len(self._pieces[-1])
 
-    def pour(self) -> bytes:
+    def take(self) -> bytes:
         data = b"".join(self._pieces)
         self._pieces.clear()
         return data
 
 
 async def _all_markdown(user: User) -> AsyncGenerator[bytes, None]:
-    tap = _Tap()
-    with zipfile.ZipFile(tap, "w", zipfile.ZIP_DEFLATED) as archive:
+    buffer = _Buffer()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         found = await run_in_db_thread(_next, user, None)
         while found is not None:
             text = await run_in_db_thread(data_export.conversation_markdown, found)
             archive.writestr(f"{_name(found)}-{str(found.pk)[:8]}.md", text)
-            yield tap.pour()
+            yield buffer.take()
             found = await run_in_db_thread(_next, user, found)
-    yield tap.pour()
+    yield buffer.take()

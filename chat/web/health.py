@@ -1,4 +1,4 @@
-"""Whether this process is up and ready."""
+"""Health checks, metrics, and the stream that `manage.py stream_doctor` looks at."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_safe
 
-from chat.answers import readers, runner
+from chat.answers import current_runner
 from chat.infra import metrics
 from chat.infra.database_threads import run_in_db_thread
 from chat.streaming import sse
 from chat.streaming.check import CHECK_EVENTS, CHECK_GAP, CHECK_SALT
-from chat.streaming.responses import streaming
+from chat.streaming.responses import streaming_response
 
 
 @require_safe
@@ -33,11 +33,11 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 async def metrics_page(request: HttpRequest) -> HttpResponse:
-    """For Prometheus: with the bearer token, or from loopback without a proxy in between."""
+    """For Prometheus: with the bearer token, or from a loopback address without forwarding headers."""
     if not _may_scrape(request):
         return HttpResponse("Not for you.\n", status=403, content_type="text/plain")
-    metrics.open_streams.set(readers.count())
-    metrics.running.set(runner.current().count())
+    metrics.open_streams.set(len(current_runner().readers))
+    metrics.running.set(len(current_runner()))
     return HttpResponse(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
 
 
@@ -51,9 +51,9 @@ def _may_scrape(request: HttpRequest) -> bool:
 
 @require_safe
 async def readyz(request: HttpRequest) -> HttpResponse:
-    """503 names what does not answer; a process that is closing is not ready."""
+    """503 names what does not answer. A process that is closing is not ready."""
     missing = await run_in_db_thread(_missing)
-    if runner.current().closing:
+    if current_runner().closing:
         missing.append("restarting")
     if missing:
         return HttpResponse("not ready: " + ", ".join(missing) + "\n", status=503, content_type="text/plain")
@@ -87,7 +87,7 @@ async def stream_check(request: HttpRequest) -> HttpResponseBase:
     if request.method == "POST":
         return JsonResponse({"csrf": "accepted"})
     facts = {
-        "process": str(runner.current().process_id),
+        "process": str(current_runner().process_id),
         "shared": bool(settings.REDIS_URL),
         "asgi": isinstance(request, ASGIRequest),
         "scheme": request.scheme,
@@ -102,4 +102,4 @@ async def stream_check(request: HttpRequest) -> HttpResponseBase:
             yield sse.event(str(number))
         yield sse.event("done", name="done")
 
-    return streaming(body(), "text/event-stream; charset=utf-8")
+    return streaming_response(body(), "text/event-stream; charset=utf-8")

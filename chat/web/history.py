@@ -1,4 +1,4 @@
-"""Long things in parts: a conversation as its reader scrolls up, the list of conversations as it scrolls down."""
+"""More of what a page shows in parts: older messages of a conversation, older conversations of the list."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from django.views.decorators.http import require_GET
 
 from chat.accounts.http import AuthenticatedHttpRequest
 from chat.models import Conversation
-from chat.streaming.presenter import Place
-from chat.web import pages
-from chat.web.decorators import get_conversation_or_404, login_required
+from chat.web.decorators import get_conversation_or_404, is_htmx, login_required
 from chat.web.forms import read_id
-from chat.web.http import is_htmx
+from chat.web.pages import part_context
+from chat.web.sidebar import ListPosition, sidebar_context
 
 
 @require_GET
 @login_required
 def part(request: AuthenticatedHttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
-    """The messages before or after one of the active branch, and where to get those beyond them."""
+    """The messages before or after one of the active branch, with links to those beyond them."""
     conversation = get_conversation_or_404(request, conversation_id)
     before, after = (read_id(request.GET.get(name, "")) for name in ("before", "after"))
     if not is_htmx(request):
         return HttpResponseRedirect(f"{conversation.get_absolute_url()}?{request.META['QUERY_STRING']}")
-    context = pages.part_context(request, conversation, conversation.message_page(before=before, after=after))
+    context = part_context(request.user, conversation, conversation.message_page(before=before, after=after))
     context["has_older"] = context["has_older"] and after is None
     context["has_newer"] = context["has_newer"] and before is None
     return render(request, "chat/_part.html", context)
@@ -38,13 +37,12 @@ def part(request: AuthenticatedHttpRequest, conversation_id: uuid.UUID) -> HttpR
 @require_GET
 @login_required
 def conversations(request: AuthenticatedHttpRequest) -> HttpResponse:
-    place = _place(request)
-    context = pages.sidebar_context(request, _shown(request), place)
+    context = sidebar_context(request.user, _shown(request), _position(request))
     return render(request, "chat/_sidebar.html" if is_htmx(request) else "chat/conversations.html", context)
 
 
-def _place(request: AuthenticatedHttpRequest) -> Place | None:
-    """The beginning of the list where the address says nothing that can be understood."""
+def _position(request: AuthenticatedHttpRequest) -> ListPosition | None:
+    """Where the list continues; None, its start, where the query parameters are missing or invalid."""
     conversation_id = read_id(request.GET.get("id", ""))
     try:
         moment = dt.datetime.fromisoformat(request.GET.get("before", ""))
@@ -52,11 +50,11 @@ def _place(request: AuthenticatedHttpRequest) -> Place | None:
         moment.astimezone(dt.UTC)
     except (ValueError, OverflowError):
         return None
-    return Place(updated_at=moment, id=conversation_id) if conversation_id else None
+    return ListPosition(updated_at=moment, id=conversation_id) if conversation_id else None
 
 
 def _shown(request: AuthenticatedHttpRequest) -> Conversation | None:
-    """What the page that asks is showing, to mark it in the list."""
+    """The conversation that the requesting page shows: the list marks it."""
     try:
         match = resolve(urlsplit(request.headers.get("HX-Current-URL", "")).path)
     except (Resolver404, ValueError):

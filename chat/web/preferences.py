@@ -1,4 +1,4 @@
-"""A person's settings, sessions and API keys, and what one conversation does differently."""
+"""A user's settings, sessions and API keys, and the settings of one conversation."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
@@ -20,7 +21,7 @@ from chat.models import ChatModel, Conversation, ConversationReading, Message
 from chat.web.decorators import get_conversation_or_404, login_required
 from chat.web.forms import ConversationForm, SettingsForm
 
-READINGS_SHOWN = 20
+MAX_READINGS = 20
 CONFIRMATION = "delete"
 
 
@@ -32,7 +33,7 @@ def settings(request: AuthenticatedHttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         form.save()
         messages.success(request, _("Saved."))
-        return HttpResponseRedirect("/settings/")
+        return HttpResponseRedirect(reverse("settings"))
     if form.errors:
         user.refresh_from_db()
     return _page(request, form=form, status=422 if form.errors else 200)
@@ -44,7 +45,7 @@ def _page(request: AuthenticatedHttpRequest, *, status: int = 200, **extra: Any)
         "form": SettingsForm(instance=user, models=ChatModel.objects.allowed_to(user)),
         "keys": user.api_keys.filter(revoked_at=None),
         "now": timezone.now(),
-        "readings": ConversationReading.objects.filter(owner=user)[:READINGS_SHOWN],
+        "readings": ConversationReading.objects.filter(owner=user)[:MAX_READINGS],
         "conversation_count": Conversation.objects.for_user(user).listed().count(),
         **extra,
     }
@@ -54,7 +55,7 @@ def _page(request: AuthenticatedHttpRequest, *, status: int = 200, **extra: Any)
 @require_POST
 @login_required
 def add_key(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """The answer is the one place where the secret can ever be read."""
+    """The response is the only place where the secret is shown."""
     try:
         key, secret = api_keys.create(request.user, request.POST.get("name", ""))
     except errors.InvalidInput as error:
@@ -70,33 +71,33 @@ def revoke_key(request: AuthenticatedHttpRequest, key_id: int) -> HttpResponse:
         raise Http404
     api_keys.revoke(key)
     messages.success(request, _("The key is revoked."))
-    return HttpResponseRedirect("/settings/#keys")
+    return HttpResponseRedirect(reverse("settings") + "#keys")
 
 
 @require_POST
 @login_required
 def end_sessions(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Everywhere but here."""
+    """Log out everywhere but here."""
     user = request.user
     user.end_sessions()
     update_session_auth_hash(request, user)
     messages.success(request, _("You are logged out everywhere else."))
-    return HttpResponseRedirect("/settings/#sessions")
+    return HttpResponseRedirect(reverse("settings") + "#sessions")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def delete_all(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """Also asks running answers to stop: nobody will see them."""
-    mine = Conversation.objects.for_user(request.user)
+    """Running answers are stopped: nobody will see them."""
+    own = Conversation.objects.for_user(request.user)
     wrong = request.method == "POST" and request.POST.get("word", "").strip().lower() != CONFIRMATION
     if request.method != "POST" or wrong:
-        context = {"count": mine.listed().count(), "word": CONFIRMATION, "wrong": wrong}
+        context = {"count": own.listed().count(), "word": CONFIRMATION, "wrong": wrong}
         return render(request, "chat/delete_all.html", context, status=422 if wrong else 200)
-    Message.objects.running().filter(conversation__in=mine).update(stop_requested=True)
-    mine.update(deleted_at=timezone.now())
+    Message.objects.running().filter(conversation__in=own).update(stop_requested=True)
+    own.update(deleted_at=timezone.now())
     messages.success(request, _("All conversations are deleted."))
-    return HttpResponseRedirect("/")
+    return HttpResponseRedirect(reverse("home"))
 
 
 @require_POST

@@ -1,4 +1,4 @@
-"""Searching in one's own conversations."""
+"""The search page: a user's own conversations."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from django.views.decorators.http import require_GET
 from chat.accounts.http import AuthenticatedHttpRequest
 from chat.markdown import excerpt
 from chat.models import Message, MessageTree, SearchEntry
-from chat.search import queries as index
-from chat.web.decorators import login_required
-from chat.web.http import is_htmx
+from chat.search import queries
+from chat.web.decorators import is_htmx, login_required
 
-PAGE = 20
-LAST_PAGE = 50
-EXCERPT = 240
-LEAD = 70
+PAGE_SIZE = 20
+MAX_PAGES = 50
+EXCERPT_LENGTH = 240
+EXCERPT_LEAD = 70
+"""Characters of an excerpt before the first match."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """One message; `shown` says that it is on its conversation's active branch."""
+    """A message that matches; `shown` where it is on its conversation's active branch."""
 
     id: str
     role: str
@@ -41,7 +41,7 @@ class Hit:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Hits in one conversation; none where only its title matches."""
+    """Matches in one conversation; no hits where only its title matches."""
 
     id: str
     title: SafeString
@@ -52,26 +52,26 @@ class Result:
 @require_GET
 @login_required
 def search(request: AuthenticatedHttpRequest) -> HttpResponse:
-    query = request.GET.get("q", "").replace("\x00", " ")[: index.MAX_QUERY_CHARS]
+    query = request.GET.get("q", "").replace("\x00", " ")[: queries.MAX_QUERY_CHARS]
     page = _page(request.GET.get("page", ""))
-    found = index.find(request.user, query, offset=(page - 1) * PAGE, limit=PAGE + 1)
+    found = queries.find(request.user, query, offset=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
     context = {
         "query": query,
-        "words": index.query_words(query),
-        "results": _results(found[:PAGE], query),
+        "words": queries.query_words(query),
+        "results": _results(found[:PAGE_SIZE], query),
         "page": page,
-        "next_page": page + 1 if len(found) > PAGE and page < LAST_PAGE else None,
+        "next_page": page + 1 if len(found) > PAGE_SIZE and page < MAX_PAGES else None,
     }
     return render(request, "chat/_results.html" if is_htmx(request) else "chat/search.html", context)
 
 
 def _page(given: str) -> int:
-    return min(max(int(given), 1), LAST_PAGE) if given.isascii() and given.isdecimal() and len(given) < 9 else 1
+    return min(max(int(given), 1), MAX_PAGES) if given.isascii() and given.isdecimal() and len(given) < 9 else 1
 
 
 def _results(entries: Sequence[SearchEntry], query: str) -> list[Result]:
-    """In the order of the entries; neighbours of one conversation are shown together."""
-    mark = Marker(index.query_words(query))
+    """In the order of the entries; neighbours of one conversation become one result."""
+    mark = Marker(queries.query_words(query))
     shown = _on_active_branches(entries)
     results = []
     for conversation, group in groupby(entries, key=lambda entry: entry.conversation):
@@ -106,7 +106,7 @@ def _on_active_branches(entries: Iterable[SearchEntry]) -> set[uuid.UUID]:
 
 
 class _Fold(dict[int, int]):
-    """Letters without case and accents, one for one, so that places stay what they are."""
+    """Letters without case and accents, one for one, so that positions in the text stay the same."""
 
     def __missing__(self, code: int) -> int:
         base = unicodedata.normalize("NFKD", chr(code))[:1].lower()
@@ -115,22 +115,23 @@ class _Fold(dict[int, int]):
 
 
 FOLD = _Fold()
+"""A cache of single letters; bounded by the number of characters in Unicode."""
 
 
 class Marker:
-    """Marks words in text that is not trusted."""
+    """Marks the words of a query in untrusted text."""
 
     def __init__(self, words: Sequence[str]) -> None:
         folded = [re.escape(word.translate(FOLD)) for word in words]
-        tail = r"\w*" if words and len(words[-1]) >= index.MIN_PREFIX_CHARS else ""
+        tail = r"\w*" if words and len(words[-1]) >= queries.MIN_PREFIX_CHARS else ""
         whole = "|".join([*folded[:-1], *(f"{last}{tail}" for last in folded[-1:])])
         self.pattern = re.compile(rf"(?<![^\W_])(?:{whole})(?![^\W_])") if folded else re.compile(r"(?!)")
 
     def excerpt(self, text: str) -> SafeString:
         """One line around the first match, without its Markdown."""
         first = self.pattern.search(text.translate(FOLD))
-        begin = max(0, first.start() - LEAD) if first else 0
-        return format_html("{}{}", "…" if begin else "", self.whole(excerpt(text[begin:], EXCERPT)))
+        begin = max(0, first.start() - EXCERPT_LEAD) if first else 0
+        return format_html("{}{}", "…" if begin else "", self.whole(excerpt(text[begin:], EXCERPT_LENGTH)))
 
     def whole(self, text: str) -> SafeString:
         return format_html_join("", "{}{}", self._pieces(text))

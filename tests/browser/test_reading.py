@@ -22,7 +22,7 @@ def gap(page: Any) -> float:
 @pytest.mark.parametrize(
     ("fault", "status", "sentence", "steps"),
     [
-        ("cut", "interrupted", "The connection to the model service broke off.", ["Retry", "Continue"]),
+        ("cut", "interrupted", "The connection to the model service was interrupted.", ["Retry", "Continue"]),
         ("503", "failed", "The model service is busy.", ["Retry"]),
         ("401", "failed", "The service is not set up correctly. The administrator has been told.", ["Retry"]),
         ("toolong", "failed", "This conversation is too long for the model. Start a new one.", []),
@@ -42,7 +42,7 @@ def test_every_end_has_its_words_and_its_next_step(
         expect(answer(page).locator(".outcome")).to_contain_text(sentence)
         for name in ("Retry", "Continue"):
             expect(button(page, name)).to_have_count(1 if name in steps else 0)
-        start_anew = answer(page).get_by_role("link", name="Start a new one")
+        start_anew = answer(page).get_by_role("link", name="Start a new chat")
         expect(start_anew).to_have_count(1 if fault == "toolong" else 0)
         page.reload()
 

@@ -1,52 +1,36 @@
-"""The log of a generation as bytes, one encoder for each kind of client."""
+"""The event log as bytes: one encoder for each protocol.
+
+A new protocol is a module with an `Encoder` and a line in `ENCODERS`. Encoders are pure; they import events, errors,
+text, Markdown and SSE framing only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
-
-from chat.events import LogEvent
-from chat.streaming.encoders.data import DataLinesEncoder
+from chat.streaming.encoders.base import Encoder
+from chat.streaming.encoders.data import DataEncoder
+from chat.streaming.encoders.html import HtmlEncoder
 from chat.streaming.encoders.text import TextEncoder
 from chat.streaming.encoders.tutorial import TutorialEncoder, TutorialJSONEncoder
 from chat.streaming.encoders.ui import UIMessageEncoder
 
-PROTOCOLS = ("text", "sse", "sse-json", "data", "ui")
+ENCODERS: dict[str, type[Encoder]] = {
+    "html": HtmlEncoder,
+    "text": TextEncoder,
+    "sse": TutorialEncoder,
+    "sse-json": TutorialJSONEncoder,
+    "data": DataEncoder,
+    "ui": UIMessageEncoder,
+}
+API_PROTOCOLS = tuple(name for name in ENCODERS if name != "html")
+"""Those of the JSON API: the page's own protocol needs the page around it."""
+
+__all__ = ["API_PROTOCOLS", "ENCODERS", "Encoder", "encoder_for"]
 
 
-class Encoder(Protocol):
-    """The state of one response; not shared between viewers.
+def encoder_for(protocol: str, *, message_id: object = "", after: int | None = None) -> Encoder:
+    """An encoder for one of `ENCODERS`, to be given the log from its first event.
 
-    `headers` go with the response; `heartbeat` fills silence and may be empty. Where
-    `breaks_on_failure`, the caller must break the connection off after `Failed`: a tidy
-    end would mean a whole answer.
+    `after` is the number of characters that the reader has seen: html, sse and sse-json leave them out, the others
+    start again. None asks html for a snapshot. Raises `KeyError` for an unknown protocol.
     """
-
-    content_type: str
-    headers: dict[str, str]
-    heartbeat: bytes
-    breaks_on_failure: bool
-
-    def open(self) -> bytes:
-        """What is sent at once, before there is an event; may be empty."""
-
-    def encode(self, events: Sequence[LogEvent]) -> bytes:
-        """One write for the events of one wake-up, in the log's order; empty if there is nothing to say."""
-
-
-def encoder_for(protocol: str, *, after: int = 0) -> Encoder:
-    """An encoder for one of `PROTOCOLS`, to be fed the log from its first event.
-
-    `after` is the last event id an `sse` or `sse-json` client has seen: what came up to there
-    is left out. The others know no such id and replay. Raises KeyError for another protocol.
-    """
-    if protocol == "sse":
-        return TutorialEncoder(after)
-    if protocol == "sse-json":
-        return TutorialJSONEncoder(after)
-    replaying: dict[str, Callable[[], Encoder]] = {
-        "text": TextEncoder,
-        "data": DataLinesEncoder,
-        "ui": UIMessageEncoder,
-    }
-    return replaying[protocol]()
+    return ENCODERS[protocol](message_id=str(message_id), after=after)

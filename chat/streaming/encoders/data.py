@@ -1,4 +1,4 @@
-"""The data stream of the AI SDK 2.2 to 4.x: one `CODE:JSON` line a piece.
+"""The data stream protocol of the AI SDK 2.2 to 4.x: `CODE:JSON` lines.
 
 Only codes that every one of those clients parses: 0 text, 3 error, 8 annotations.
 """
@@ -10,22 +10,19 @@ from collections.abc import Sequence
 import orjson
 
 from chat.events import Delta, Failed, Finished, LogEvent, Started
+from chat.streaming.encoders.base import Encoder
 from chat.streaming.encoders.usage import usage_object
 from chat.streaming.error_bodies import sentence
 
 
-class DataLinesEncoder:
+class DataEncoder(Encoder):
     content_type = "text/plain; charset=utf-8"
     headers = {"X-Experimental-Stream-Data": "true", "X-Vercel-AI-Data-Stream": "v1"}
-    heartbeat = b""
-    breaks_on_failure = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, message_id: str = "", after: int | None = None) -> None:
+        super().__init__(message_id=message_id, after=after)
         self._annotation: dict[str, object] = {}
         self._has_text = False
-
-    def open(self) -> bytes:
-        return b""
 
     def encode(self, events: Sequence[LogEvent]) -> bytes:
         """Whole lines only: the 2.2 client parses a network chunk only where it ends in a line end."""

@@ -16,31 +16,42 @@ from typing import Final
 from chat.events import Delta, LogEvent, Reasoning
 from chat.markdown import LiveMarkdown
 from chat.streaming import sse
+from chat.streaming.encoders.base import Encoder
 from chat.streaming.html_edits import edits, end_of_content
 from chat.text import clean_model_text
 
-# Characters. Less than this waits for the next frame: a frame costs about 100 bytes.
-_SMALL: Final = 64
-# Bytes sent for a character shown. Above this, frames wait twice as long.
-_DEAR: Final = 3
-# A tail that cannot be rendered anew for every frame.
-_LONG: Final = 8_000
-_VERY_LONG: Final = 32_000
-# Relative to the connection's element: shorter than an id, and sent with every frame.
+CLOSE: Final = sse.event("", name="done")
+"""Tells a page that nothing follows; without it, it reconnects."""
+INTERVAL: Final = 0.085
+"""Seconds between two frames of a page."""
+_MIN_FRAME: Final = 64
+"""Characters. Less than this waits for the next frame: a frame costs about 100 bytes."""
+_MAX_BYTES_PER_CHARACTER: Final = 3
+"""Where more bytes were sent for a character shown, frames wait twice as long."""
+_LONG_TAIL: Final = 8_000
+"""Characters of a tail that cannot be rendered again for every frame."""
+_VERY_LONG_TAIL: Final = 32_000
 _TAIL: Final = "next [id$=tail]"
+"""Relative to the connection's element: shorter than an id, and sent with every frame."""
 
 
-class HtmlEncoder:
+class HtmlEncoder(Encoder):
+    """`after` is the number of characters that the page shows already; None asks for a snapshot.
+
+    The last event sends nothing: the page's final article follows through `finish`.
+    """
+
     content_type = "text/event-stream; charset=utf-8"
+    heartbeat = sse.COMMENT_PING
+    interval = INTERVAL
 
-    def __init__(self, dom_id: str, shown: int | None) -> None:
-        """`shown` is the number of characters the page shows already; None asks for a snapshot."""
-        self._id = dom_id
+    def __init__(self, *, message_id: str = "", after: int | None = None) -> None:
+        super().__init__(message_id=message_id, after=after)
+        self._id = f"m-{message_id}"
         self._live = LiveMarkdown()
         self._unseen = ""
-        self._skip = shown or 0
-        self._sent = shown or 0
-        self._snapshot = shown is None
+        self._skip = self._sent = after or 0
+        self._snapshot = after is None
         self._shown: tuple[str, ...] = ()
         self._finished: list[str] = []
         self._reasoning = ""
@@ -48,9 +59,14 @@ class HtmlEncoder:
         self._held = 0
         self._bytes = 0
 
+    def open(self) -> bytes:
+        return sse.COMMENT_PING
+
+    def abort(self) -> bytes:
+        return CLOSE
+
     def encode(self, events: Sequence[LogEvent]) -> bytes:
-        """Events in order from the start of the log. Without events, sends what was held back."""
-        self._take(events)
+        self._add(events)
         if events and self._is_small():
             self._held += 1
             return b""
@@ -71,12 +87,9 @@ class HtmlEncoder:
         self._finished += done
         short = self._without_body(partials, "".join((*self._finished, *tail)))
         last = "".join((*self._show(done, tail), short)) if short else partials
-        return sse.event(last, id=str(self._sent)) + self.closing()
+        return sse.event(last, id=str(self._sent)) + CLOSE
 
-    def closing(self) -> bytes:
-        return sse.event("", name="done")
-
-    def _take(self, events: Sequence[LogEvent]) -> None:
+    def _add(self, events: Sequence[LogEvent]) -> None:
         for event in events:
             if isinstance(event, Delta):
                 self._unseen += event.text
@@ -96,10 +109,10 @@ class HtmlEncoder:
         """Whether to wait: a short piece for a frame or two, a long tail until it has grown by a part of itself."""
         waiting = self._live.length - self._sent + len(self._reasoning)
         tail = self._live.tail_length
-        if tail > _LONG:
-            return waiting < tail // (8 if tail > _VERY_LONG else 64)
-        patience = 2 if self._bytes > _DEAR * self._sent else 1
-        return self._sent > 0 and waiting < _SMALL * patience and self._held < patience
+        if tail > _LONG_TAIL:
+            return waiting < tail // (8 if tail > _VERY_LONG_TAIL else 64)
+        patience = 2 if self._bytes > _MAX_BYTES_PER_CHARACTER * self._sent else 1
+        return self._sent > 0 and waiting < _MIN_FRAME * patience and self._held < patience
 
     def _reasoning_partials(self) -> Iterator[str]:
         if not self._reasoning:

@@ -11,13 +11,14 @@ of how the text was cut, and works on an answer read back from the database.
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import orjson
 
 from chat.events import Delta, Failed, Finished, LogEvent
 from chat.streaming import sse
+from chat.streaming.encoders.base import Encoder
 from chat.streaming.error_bodies import problem
 
 DONE = b"data: [DONE]\n\n"
@@ -25,16 +26,14 @@ _LONGEST_HELD = 512
 _INSIDE_DONE = re.compile(r"(?<=\[DO)(?=NE\])")
 
 
-class _Tutorial(ABC):
+class _TutorialEncoder(Encoder):
     content_type = "text/event-stream; charset=utf-8"
-    headers: dict[str, str] = {}
     # Without the blank line: once it has seen an id, httpx-sse takes one for an empty event.
     heartbeat = b": ping\n"
-    breaks_on_failure = False
 
-    def __init__(self, after: int = 0) -> None:
-        self._skip = after
-        self._sent = after
+    def __init__(self, *, message_id: str = "", after: int | None = None) -> None:
+        super().__init__(message_id=message_id, after=after)
+        self._skip = self._sent = after or 0
 
     def open(self) -> bytes:
         return sse.COMMENT_PING
@@ -63,11 +62,11 @@ class _Tutorial(ABC):
         return DONE
 
 
-class TutorialEncoder(_Tutorial):
+class TutorialEncoder(_TutorialEncoder):
     """Protocol `sse`: the text itself is the event's data."""
 
-    def __init__(self, after: int = 0) -> None:
-        super().__init__(after)
+    def __init__(self, *, message_id: str = "", after: int | None = None) -> None:
+        super().__init__(message_id=message_id, after=after)
         self._held = ""
 
     def _text(self, text: str, final: bool = False) -> bytes:
@@ -81,7 +80,7 @@ class TutorialEncoder(_Tutorial):
         return sse.event(piece, id=str(self._sent))
 
 
-class TutorialJSONEncoder(_Tutorial):
+class TutorialJSONEncoder(_TutorialEncoder):
     """Protocol `sse-json`: line ends and spaces are safe inside JSON, so nothing is held back."""
 
     def _text(self, text: str, final: bool = False) -> bytes:

@@ -13,6 +13,7 @@ import orjson
 
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started
 from chat.streaming import sse
+from chat.streaming.encoders.base import Encoder
 from chat.streaming.encoders.usage import usage_object
 from chat.streaming.error_bodies import sentence
 
@@ -20,13 +21,13 @@ from chat.streaming.error_bodies import sentence
 FINISH_REASONS = {"complete": "stop", "truncated": "length", "filtered": "content-filter"}
 
 
-class UIMessageEncoder:
+class UIMessageEncoder(Encoder):
     content_type = "text/event-stream; charset=utf-8"
     headers = {"x-vercel-ai-ui-message-stream": "v1"}
     heartbeat = sse.COMMENT_PING
-    breaks_on_failure = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, message_id: str = "", after: int | None = None) -> None:
+        super().__init__(message_id=message_id, after=after)
         self._kind = ""
         self._parts = 0
         self._delta_head = b""
@@ -39,13 +40,13 @@ class UIMessageEncoder:
         for kind, run in groupby(events, key=type):
             if kind is Delta or kind is Reasoning:
                 text = "".join([event.text for event in run])  # type: ignore[union-attr]
-                self._piece("text" if kind is Delta else "reasoning", text, frames)
+                self._text("text" if kind is Delta else "reasoning", text, frames)
             else:
                 for event in run:
-                    self._turn(event, frames)
+                    self._encode_one(event, frames)
         return b"".join(frames)
 
-    def _turn(self, event: LogEvent, frames: list[bytes]) -> None:
+    def _encode_one(self, event: LogEvent, frames: list[bytes]) -> None:
         if isinstance(event, Started):
             metadata = {"model": event.model}
             frames.append(_part({"type": "start", "messageId": event.message_id, "messageMetadata": metadata}))
@@ -56,7 +57,7 @@ class UIMessageEncoder:
         elif isinstance(event, Failed):
             frames.append(_failure(event))
 
-    def _piece(self, kind: str, text: str, frames: list[bytes]) -> None:
+    def _text(self, kind: str, text: str, frames: list[bytes]) -> None:
         if not text:
             return
         if kind != self._kind:
