@@ -22,7 +22,7 @@ def spend(user: User, tokens: int) -> None:
         prompt_tokens=tokens,
     )
     with transaction.atomic():
-        UsageRecord.objects.book(outcome)
+        UsageRecord.objects.record(outcome)
 
 
 def most_in_any(times: Iterable[int], length: int) -> int:

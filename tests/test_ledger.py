@@ -70,7 +70,7 @@ def outcome(user_id: int, **more: Any) -> Outcome:
 def add_record(user_id: int, **more: Any) -> UsageRecord:
     made = outcome(user_id, **more)
     with transaction.atomic():
-        assert UsageRecord.objects.book(made)
+        assert UsageRecord.objects.record(made)
     return UsageRecord.objects.get(message_id=made.message_id)
 
 
@@ -316,8 +316,8 @@ def test_nothing_changes_a_ledger_row() -> None:
 @pytest.mark.django_db
 def test_a_generation_is_recorded_once() -> None:
     once = outcome(User.objects.create_user("alice").pk, prompt_tokens=7)
-    assert UsageRecord.objects.book(once)
-    assert not UsageRecord.objects.book(once)
+    assert UsageRecord.objects.record(once)
+    assert not UsageRecord.objects.record(once)
     assert DailyUsage.objects.get().prompt_tokens == 7
 
 
@@ -325,7 +325,7 @@ def test_a_generation_is_recorded_once() -> None:
 def test_a_row_that_the_database_rejects_is_an_error() -> None:
     impossible = outcome(User.objects.create_user("alice").pk, prompt_tokens=-7)
     with pytest.raises(IntegrityError), transaction.atomic():
-        UsageRecord.objects.book(impossible)
+        UsageRecord.objects.record(impossible)
 
 
 @pytest.mark.django_db
@@ -455,7 +455,9 @@ def test_the_daily_totals_match_the_ledger(rows: list[dict[str, Any]], removed: 
             values = dict(row)
             who, ago = people[values.pop("who")].pk, values.pop("days_ago")
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("chat.models.usage.site_day", lambda moment, ago=ago: today - dt.timedelta(days=ago))
+                patch.setattr(
+                    "chat.models.usage_records.site_day", lambda moment, ago=ago: today - dt.timedelta(days=ago)
+                )
                 add_record(who, **values)
         if removed:
             people[0].delete()
@@ -539,7 +541,7 @@ def test_a_percentile_is_interpolated_in_its_bucket(
     milliseconds: list[int], share: float, expected: int | None
 ) -> None:
     counts = Counter(first_token_column(each) for each in milliseconds)
-    assert reports.percentile([counts[name] for name in reports.FIRST_TOKEN_BUCKETS], share) == expected
+    assert reports.percentile([counts[name] for name in reports.FIRST_TOKEN_COLUMNS], share) == expected
 
 
 def test_a_date_range_includes_both_days() -> None:

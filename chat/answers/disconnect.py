@@ -93,7 +93,8 @@ class Readers:
         user opens too many others.
         """
         reader = Reader(message_id, self._log)
-        with self._by_user.open(user_id, reader), process.loop_part(SessionWatcher).watch(session_key, reader.close):
+        sessions = process.loop_part(SessionWatcher)
+        with self._by_user.open(user_id, reader), sessions.watch(session_key, reader.close):
             self._by_message.setdefault(message_id, set()).add(reader)
             self._cancel_timer(message_id)
             if remote:

@@ -101,9 +101,8 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
             return
         self._connection.enter_context(process.loop_part(OpenPages).open(self.user.pk, self))
         log_out = partial(self.close_soon, LOGGED_OUT)
-        self._connection.enter_context(
-            process.loop_part(SessionWatcher).watch(self.request.session.session_key, log_out)
-        )
+        sessions = process.loop_part(SessionWatcher)
+        self._connection.enter_context(sessions.watch(self.request.session.session_key, log_out))
         await self.channel_layer.group_add(notifications.user_group(self.user.pk), self.channel_name)
         await self._send_state(self.user, None)
 

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET
 
 from chat.accounts.http import AuthenticatedHttpRequest
-from chat.markdown import plain
+from chat.markdown import excerpt
 from chat.models import Message, MessageTree, SearchEntry
 from chat.search import queries
 from chat.web.decorators import is_htmx, login_required
@@ -131,7 +131,7 @@ class Marker:
         """One line around the first match, without its Markdown."""
         first = self.pattern.search(text.translate(FOLD))
         begin = max(0, first.start() - EXCERPT_LEAD) if first else 0
-        return format_html("{}{}", "…" if begin else "", self.whole(plain(text[begin:], EXCERPT_LENGTH)))
+        return format_html("{}{}", "…" if begin else "", self.whole(excerpt(text[begin:], EXCERPT_LENGTH)))
 
     def whole(self, text: str) -> SafeString:
         return format_html_join("", "{}{}", self._pieces(text))

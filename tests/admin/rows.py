@@ -21,7 +21,7 @@ def add_record(user: User | None, **fields: Any) -> UsageRecord:
     values = {"message_id": uuid.uuid4(), "conversation_id": uuid.uuid4(), "model": "gpt-4o", "status": "complete"}
     record = UsageRecord(user=user, created_at=moment, day=site_day(moment), **{**values, **fields})
     UsageRecord.objects.bulk_create([record])
-    DailyUsage.objects.add(record)
+    DailyUsage.objects.add_record(record)
     return record
 
 

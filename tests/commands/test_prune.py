@@ -67,7 +67,7 @@ def test_with_yes_it_removes_what_is_due_and_nothing_else(manage: Terminal, kept
 def test_a_long_conversation_is_removed_in_short_transactions(
     manage: Terminal, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "BATCH", 10)
+    monkeypatch.setattr(retention, "BATCH_SIZE", 10)
     conversation = add_conversation(alice, days_ago=100)
     for _ in range(40):
         conversation.head = Message.objects.create(conversation=conversation, parent=conversation.head, role="user")
