@@ -1,4 +1,4 @@
-"""Limiter: decisions per second, latency and round trips, beside one plain call of the `limits` library.
+"""Measure the limiter: decisions a second, latency and round trips, beside one call of the `limits` library.
 
     python -m benchmarks.limiter [--redis redis://127.0.0.1:6379/15] [--seconds 2]
 
@@ -24,7 +24,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
 class Candidate:
     name: str
     call: Callable[[int], None]
-    trips: Callable[[], int] | None = None
     micros: list[float] = field(default_factory=list)
     round_trips: float = 0.0
 
@@ -42,7 +41,7 @@ class Candidate:
 
 
 def rules_of(count: int):
-    """1: the bucket; 4: with a strict window, a token quota and the running answers; 8: every column of a plan."""
+    """1: a bucket. 4: also a strict window, a quota and the concurrency limit. 8: one for each column of a plan."""
     from chat.limits import plans
     from chat.models.access import LIMIT_NAMES
 
@@ -77,12 +76,12 @@ def settle(store, subject: str) -> Callable[[int], None]:
     return call
 
 
-def plain_call(storage) -> Callable[[int], None]:
+def library_hit(storage) -> Callable[[int], None]:
     from limits import RateLimitItemPerMinute
     from limits.strategies import FixedWindowRateLimiter
 
-    limiter, item, who = FixedWindowRateLimiter(storage), RateLimitItemPerMinute(10**9), f"bench-{uuid.uuid4()}"
-    return lambda _number: limiter.hit(item, who) or None
+    limiter, item, key = FixedWindowRateLimiter(storage), RateLimitItemPerMinute(10**9), f"bench-{uuid.uuid4()}"
+    return lambda _number: limiter.hit(item, key) or None
 
 
 def in_process() -> list[Candidate]:
@@ -93,7 +92,7 @@ def in_process() -> list[Candidate]:
     from chat.limits.stores import MemoryStore
 
     store = MemoryStore(LocMemCache("bench", {"OPTIONS": {"MAX_ENTRIES": 100_000}}), Periods(dt.UTC))
-    return [Candidate("limits, 1 limit", plain_call(MemoryStorage())), *ours(store)]
+    return [Candidate("limits, 1 limit", library_hit(MemoryStorage())), *limiter_candidates(store)]
 
 
 def on_redis(url: str) -> tuple[list[Candidate], Callable[[], None]]:
@@ -107,10 +106,10 @@ def on_redis(url: str) -> tuple[list[Candidate], Callable[[], None]]:
     location = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url, "KEY_PREFIX": f"bench-{uuid.uuid4()}"}
     with override_settings(CACHES={"default": location}):
         store = open_store(Periods(dt.UTC))
-    plain = RedisStorage(url, key_prefix=location["KEY_PREFIX"])
+    storage = RedisStorage(url, key_prefix=location["KEY_PREFIX"])
     client = redis.Redis.from_url(url)
     candidates = [Candidate("bare PING", lambda _number: client.ping() and None)]
-    candidates += [Candidate("limits, 1 limit", plain_call(plain)), *ours(store)]
+    candidates += [Candidate("limits, 1 limit", library_hit(storage)), *limiter_candidates(store)]
 
     def clean() -> None:
         for key in client.scan_iter(f"*{location['KEY_PREFIX']}*"):
@@ -119,13 +118,14 @@ def on_redis(url: str) -> tuple[list[Candidate], Callable[[], None]]:
     return candidates, clean
 
 
-def ours(store) -> list[Candidate]:
+def limiter_candidates(store) -> list[Candidate]:
+    """Reserve and settle with 1, 4 and 8 rules."""
     found = []
     for count in (1, 4, 8):
         call = reserve(store, rules_of(count))
         found += [
             Candidate(f"reserve, {count} rule{'s' * (count > 1)}", call),
-            Candidate(f"  its settle, {count}", settle(store, call.subject)),
+            Candidate(f"  and settle, {count}", settle(store, call.subject)),
         ]
     return found
 
@@ -142,7 +142,7 @@ def measure(candidates: list[Candidate], seconds: float) -> None:
 
 
 def count_trips(candidates: list[Candidate], number: int = 10**9) -> None:
-    """Counts what is sent: each packed command that goes out on a connection is one round trip."""
+    """Count round trips: each packed command that is sent on a connection is one."""
     from redis.connection import AbstractConnection
 
     sent = 0

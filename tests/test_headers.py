@@ -135,7 +135,7 @@ def test_redirects_carry_them() -> None:
 
 
 def test_static_files_carry_them_and_may_be_kept() -> None:
-    for name in ("chat/chat.js", "chat/chat.css", "chat/icon.svg", "vendor/htmx-4.0.1.min.js"):
+    for name in ("chat/chat.js", "chat/base.css", "chat/icon.svg", "vendor/htmx-4.0.1.min.js"):
         response = Client().get(f"/static/{name}")
         assert response.status_code == 200
         check(response, kept=True)

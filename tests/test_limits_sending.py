@@ -176,7 +176,7 @@ def test_what_is_left_caps_the_answer_and_the_page_says_so(site: Site, upstream:
     (cap,) = (value for name, value in asked["json"].items() if name in ("max_tokens", "max_completion_tokens"))
     assert 580 <= cap < 600
     page = alice.http.get(f"/c/{chat}/").text
-    assert f"What is left of your allowance capped it at {cap} tokens." in page
+    assert f"Your remaining limit allowed {cap} tokens." in page
     assert "of 600 tokens per day left" in page
 
     refused = alice.send("And more", chat)

@@ -75,7 +75,7 @@ def test_every_message_is_reached_once_by_scrolling_up(client: Client, alice: Us
     conversation = long_one(alice, 205)
     page = client.get(f"/c/{conversation.pk}/").text
     seen = numbers(page)
-    while older := re.search(r'class="more older"[^>]*hx-get="([^"]+)"', page):
+    while older := re.search(r'class="load-more older"[^>]*hx-get="([^"]+)"', page):
         page = client.get(older[1], headers={"HX-Request": "true"}).text
         assert "newer" not in page
         seen = numbers(page) + seen
@@ -89,7 +89,7 @@ def test_a_message_far_up_is_shown_with_what_is_around_it(client: Client, alice:
     seen = numbers(page)
     assert 100 in seen
     assert len(seen) == PART
-    while newer := re.search(r'class="more newer"[^>]*hx-get="([^"]+)"', page):
+    while newer := re.search(r'class="load-more newer"[^>]*hx-get="([^"]+)"', page):
         page = client.get(newer[1], headers={"HX-Request": "true"}).text
         assert "older" not in page
         seen += numbers(page)
@@ -99,7 +99,7 @@ def test_a_message_far_up_is_shown_with_what_is_around_it(client: Client, alice:
 def test_without_a_script_the_link_leads_to_a_page_of_its_own(client: Client, alice: User) -> None:
     conversation = long_one(alice, 100)
     page = client.get(f"/c/{conversation.pk}/").text
-    older = re.search(r'class="more older" href="([^"]+)"', page)
+    older = re.search(r'class="load-more older" href="([^"]+)"', page)
     assert older
     assert min(numbers(client.get(older[1]).text)) < min(numbers(page))
     before = re.search(r'hx-get="(/c/[^"]+)"', page)
@@ -128,7 +128,7 @@ def test_the_list_of_conversations_is_reached_to_its_end(client: Client, alice: 
         page = client.get("/").text
     assert len(asked) < 30
     seen, labels = re.findall(r"chat-\d+-", page), re.findall(r"<h2>([^<]+)</h2>", page)
-    while more := re.search(r'class="row more"[^>]*hx-get="([^"]+)"', page):
+    while more := re.search(r'class="row load-more"[^>]*hx-get="([^"]+)"', page):
         page = client.get(more[1].replace("&amp;", "&"), headers={"HX-Request": "true"}).text
         seen += re.findall(r"chat-\d+-", page)
         labels += re.findall(r"<h2>([^<]+)</h2>", page)

@@ -21,7 +21,7 @@ from chat.limits import limiter, plans
 
 DEVICE_COOKIE = "__Host-device" if settings.HTTPS_ONLY else "device"
 DEVICE_AGE = 365 * 24 * 3600
-_SALT = "chat.accounts.login_throttle.device"
+_SALT = "chat.logins.device"
 
 
 @dataclass(frozen=True)

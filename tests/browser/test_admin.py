@@ -174,7 +174,7 @@ def test_an_admin_picks_days_of_their_own(browser: Browser, used: str) -> None:
     page.get_by_label("to", exact=True).fill("2026-01-31")
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("heading", name="Jan. 1, 2026 – Jan. 31, 2026")).to_be_visible()
-    expect(page.get_by_text("Nothing was used in these days.")).to_be_visible()
+    expect(page.get_by_text("No usage in this period.")).to_be_visible()
 
 
 def test_a_number_downloads_as_a_sheet(browser: Browser, used: str) -> None:

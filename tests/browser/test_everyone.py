@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +11,6 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Browser
 from tests.browser.page import answer, ask, box, button, question, send
-from tests.site import ROOT
 
 Violations = Callable[[Any], list[str]]
 
@@ -28,7 +26,7 @@ def test_axe_finds_nothing_on_the_way_in(browser: Browser, size: str, violations
     page = browser.open("/accounts/password/", "alice", size)
     assert violations(page) == []
     page.goto(f"/c/{uuid.uuid4()}/")
-    expect(page.get_by_role("heading", name="There is nothing here.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Page not found")).to_be_visible()
     assert violations(page) == []
 
 
@@ -165,13 +163,3 @@ def test_a_refused_text_is_kept_without_a_script(browser: Browser) -> None:
     send(page, "y" * 32_001)
     expect(page.get_by_role("alert")).to_contain_text("Too long")
     expect(box(page)).to_have_value("y" * 32_001)
-
-
-def test_script_and_style_are_small() -> None:
-    def packed(*patterns: str) -> int:
-        files = [path for pattern in patterns for path in (ROOT / "static").glob(pattern)]
-        assert files
-        return sum(len(gzip.compress(path.read_bytes(), 9)) for path in files)
-
-    assert packed("chat/*.js", "vendor/*.js") < 40_000
-    assert packed("chat/*.css") < 20_000

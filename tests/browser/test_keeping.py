@@ -50,7 +50,7 @@ def test_versions_are_gone_through_with_the_keyboard(browser: Browser, long_one:
         question.hover()
     question.get_by_role("button", name="Edit").click()
     page.get_by_role("textbox", name="Edit your text").fill("/echo changed")
-    page.get_by_role("button", name="Ask again").click()
+    page.locator("article.editing").get_by_role("button", name="Send").click()
     expect(answer(page)).to_have_attribute("data-status", "complete")
     expect(page.get_by_role("article")).to_have_count(2)
     versions = page.get_by_role("group", name="Versions")
@@ -72,7 +72,7 @@ def test_an_answer_is_asked_for_again_of_another_model(browser: Browser, long_on
     page.get_by_role("button", name="Second model").click()
     expect(page.get_by_role("group", name="Versions")).to_contain_text("2/2")
     expect(answer(page)).to_have_attribute("data-status", "complete")
-    expect(answer(page).locator(".made")).to_contain_text("Second model")
+    expect(answer(page).locator(".answer-details")).to_contain_text("Second model")
     expect(page.get_by_role("article")).to_have_count(2)
 
 
@@ -130,11 +130,11 @@ def test_older_conversations_are_listed_as_the_list_scrolls(browser: Browser, lo
 def test_the_estimate_follows_the_text(browser: Browser, size: str) -> None:
     page = browser.open(name="bob", size=size)
     box(page).fill("word " * 400)
-    expect(page.locator("#tally")).to_have_text("about 500 tokens")
+    expect(page.locator("#estimate")).to_have_text("about 500 tokens")
     box(page).fill("日本語" * 400)
-    expect(page.locator("#tally")).to_have_text("about 900 tokens")
+    expect(page.locator("#estimate")).to_have_text("about 900 tokens")
     box(page).fill("")
-    expect(page.locator("#tally")).to_have_text("")
+    expect(page.locator("#estimate")).to_have_text("")
 
 
 def test_shortcuts_and_the_sheet_that_lists_them(browser: Browser, long_one: str, violations: Violations) -> None:
@@ -159,7 +159,7 @@ def test_axe_finds_nothing_on_the_new_pages(browser: Browser, long_one: str, siz
     page = browser.open("/settings/", "zoe", size)
     assert violations(page) == []
     page.get_by_label("Name of a new key").fill("laptop")
-    button(page, "Make a key").click()
+    button(page, "Create key").click()
     expect(page.get_by_text("It is not shown again.")).to_be_visible()
     assert violations(page) == []
     page.get_by_role("button", name="Revoke laptop").first.click()

@@ -31,10 +31,10 @@ def people(chat_site: Site) -> None:
 
 def test_what_is_left_is_shown_before_sending_and_after_every_answer(browser: Browser) -> None:
     page = browser.open(name="trent")
-    left = page.locator("#allowance")
+    left = page.locator("#limit-status")
     expect(left).to_contain_text("100 % of 4 messages per day left")
     ask(page, "/echo one")
-    expect(left).to_contain_text("75 % of 4 messages per day left · back at 00:00")
+    expect(left).to_contain_text("75 % of 4 messages per day left · resets at 00:00")
     page.reload()
     expect(left.get_by_role("meter")).to_have_attribute("value", "75")
 
@@ -68,7 +68,7 @@ def test_the_provider_s_refusal_is_the_answer_s_and_ours_is_the_page_s(browser: 
     expect(outcome).not_to_contain_text("Your limit")
     expect(outcome.locator("use").first).to_have_attribute("href", "#i-cloud")
     expect(page.get_by_role("alert")).to_be_empty()
-    expect(page.locator("#allowance")).to_contain_text("100 % of 1 message per day left")
+    expect(page.locator("#limit-status")).to_contain_text("100 % of 1 message per day left")
     ask(page, "/echo the only one")
     send(page, "/echo one too many")
     ours = page.get_by_role("alert").locator(".refusal")

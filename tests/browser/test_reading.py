@@ -42,7 +42,7 @@ def test_every_end_has_its_words_and_its_next_step(
         expect(answer(page).locator(".outcome")).to_contain_text(sentence)
         for name in ("Retry", "Continue"):
             expect(button(page, name)).to_have_count(1 if name in steps else 0)
-        start_anew = answer(page).get_by_role("link", name="Start a new one")
+        start_anew = answer(page).get_by_role("link", name="Start a new chat")
         expect(start_anew).to_have_count(1 if fault == "toolong" else 0)
         page.reload()
 

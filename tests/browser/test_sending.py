@@ -12,17 +12,18 @@ from tests.browser.page import answer, ask, box, button, question, send
 
 def test_a_message_is_answered_and_stays_after_a_reload(browser: Browser, size: str) -> None:
     page = browser.open(size=size)
-    expect(page.get_by_role("heading", name="What is on your mind, alice?")).to_be_visible()
+    expect(page.get_by_role("heading", name="What would you like to ask, alice?")).to_be_visible()
     ask(page, "/echo A **bold** answer\n\n- one\n- two")
     expect(page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}/$"))
     expect(page).to_have_title(re.compile("^/echo A"))
+    details = re.compile(r"Demo model.*\d+ tokens.*\d s", re.DOTALL)
     for _ in range(2):
         expect(page.get_by_role("log", name="Conversation").get_by_role("article")).to_have_count(2)
         expect(question(page)).to_contain_text("/echo A")
         expect(answer(page)).to_have_attribute("data-status", "complete")
         expect(answer(page).locator("strong")).to_have_text("bold")
         expect(answer(page).locator("li")).to_have_count(2)
-        expect(answer(page).locator(".made")).to_contain_text(re.compile(r"Demo model.*\d+ tokens.*\d s"))
+        expect(answer(page).locator(".answer-details")).to_contain_text(details)
         expect(page.locator("#conversations a[aria-current=page]")).to_contain_text("/echo A")
         expect(box(page)).to_have_value("")
         page.reload()
