@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 PORT ?= 8000
 JOBS ?= 4
 ARGS ?=
+MEASURE ?=
 NEWEST = $(firstword $(shell for p in python3.13 ~/.pyenv/versions/3.13*/bin/python3.13; do \
 	$$p -c "" 2>/dev/null && echo $$p; done))
 IN_NEWEST = PYTHON=$(NEWEST) VENV=.venv-newest
 
-.PHONY: run test newest newest-ready soak bench check audit lock clean
+.PHONY: run test coverage newest newest-ready soak bench check audit lock clean
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed."; exit 1; }
@@ -37,12 +38,17 @@ run: $(VENV)/.run
 test: $(VENV)/.dev
 	@if [ -f tests/js/package-lock.json ] && command -v npm >/dev/null; then \
 		cd tests/js && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund; }; fi
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python $(MEASURE) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-# What another Python, and the Django it gets, would break first: the commands, the books, the pages, the API.
+# After `make test MEASURE="-m coverage run"`: which lines and branches no test has reached, in any process.
+coverage: $(VENV)/.dev
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+# What another Python, and the Django it gets, would break first: commands, ledger, pages, API, and private API of others.
 newest: newest-ready
 	$(if $(NEWEST),$(MAKE) test $(IN_NEWEST) \
-		ARGS="tests/test_commands.py tests/test_ledger.py tests/test_admin.py tests/test_api.py tests/test_recovery.py")
+		ARGS="tests/commands tests/test_ledger.py tests/admin tests/test_api.py tests/test_recovery.py")
 
 newest-ready:
 	$(if $(NEWEST),$(MAKE) .venv-newest/.dev $(IN_NEWEST))
@@ -76,4 +82,4 @@ lock: $(VENV)/.dev
 		requirements-dev.in -o requirements-dev.txt
 
 clean:
-	rm -rf $(VENV) staticfiles .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) staticfiles .coverage .pytest_cache .mypy_cache .ruff_cache

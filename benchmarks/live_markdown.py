@@ -1,8 +1,8 @@
-"""What a live answer costs: server CPU and bytes on the wire, for answers of about 1,000 tokens.
+"""Measure the HTML of a streamed answer of about 1,000 tokens: server CPU and bytes sent.
 
     python benchmarks/live_markdown.py
 
-An answer arrives in pieces of four characters, 100 pieces a second, and is encoded every 85 ms.
+An answer arrives in tokens of four characters, 100 a second, and is encoded every 85 ms.
 Targets: under 150 ms of CPU, under 4 bytes sent for each byte of text.
 """
 
@@ -21,12 +21,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
 from chat.events import Delta
 from chat.markdown import render
 from chat.markdown.code import highlight
-from chat.markdown.renderer import _render_short
-from chat.wire.html import HtmlEncoder
+from chat.markdown.renderer import render_finished
+from chat.streaming.encoders.html import HtmlEncoder
 
 TOKEN = 4
+"""Characters."""
 TOKENS_A_SECOND = 100
 FRAME = 0.085
+"""Seconds."""
 DOM_ID = "m-0f8fad5b-d9cb-469f-a165-70867728950e"
 
 TYPICAL = """## Reading a large file line by line
@@ -123,7 +125,8 @@ TABLE = "| Name | Value | Note |\n|---|---:|---|\n" + "".join(
 PROSE = "\n\n".join(TYPICAL.split("\n\n")[1].replace("*", "") for _ in range(13))
 
 
-def pieces(text: str) -> Iterator[list[Delta]]:
+def frames_of(text: str) -> Iterator[list[Delta]]:
+    """The events of each frame."""
     tokens = [Delta(text=text[at : at + TOKEN]) for at in range(0, len(text), TOKEN)]
     start = 0
     while start < len(tokens):
@@ -134,11 +137,11 @@ def pieces(text: str) -> Iterator[list[Delta]]:
 
 def measure(name: str, text: str) -> None:
     highlight.cache_clear()
-    _render_short.cache_clear()
-    encoder = HtmlEncoder(DOM_ID, 0)
+    render_finished.cache_clear()
+    encoder = HtmlEncoder(message_id=DOM_ID.removeprefix("m-"), after=0)
     sent = frames = 0
     started = time.process_time()
-    for events in pieces(text):
+    for events in frames_of(text):
         frame = encoder.encode(events)
         sent += len(frame)
         frames += bool(frame)
@@ -149,7 +152,7 @@ def measure(name: str, text: str) -> None:
     size = len(text.encode())
     print(
         f"{name:8} {size / TOKEN:6.0f} tokens  {frames:4} frames  CPU {cpu * 1000:6.1f} ms (live {live * 1000:5.1f})  "
-        f"wire {(sent + last) / size:4.2f} x text (live {sent / size:4.2f}, final {last / size:4.2f})"
+        f"sent {(sent + last) / size:4.2f} x text (live {sent / size:4.2f}, final {last / size:4.2f})"
     )
 
 

@@ -1,9 +1,9 @@
-"""How soon a page's first byte comes, on SQLite or PostgreSQL, where much was said.
+"""Measure pages of a user with many messages, on SQLite or PostgreSQL: time to first byte, CPU, size, queries.
 
     python -m benchmarks.pages [--postgresql]
 
-One person has a conversation of 1,000 messages and 10,000 conversations. Targets: under 50 ms to
-the first byte, and a number of queries that does not depend on how much there is.
+The user has 10,000 conversations, one of them of 1,000 messages. Targets: the first byte within 50 ms, and as many
+queries as with 20 conversations.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import time
 from benchmarks.relay.candidates import Server, chatsite
 from tests.services import postgres_database
 
-TIMES = 40
+REQUESTS = 40
+WARM_UP_REQUESTS = 3
 ROWS = """
 import datetime as dt, json
 from django.utils import timezone
@@ -64,25 +65,26 @@ print(json.dumps(found))
 """
 
 
-def first_bytes(server: Server, path: str) -> tuple[float, float, int]:
-    """Median milliseconds to the first byte, CPU milliseconds a request, and the page's bytes."""
+def measure_page(server: Server, path: str) -> tuple[float, float, int]:
+    """Median milliseconds to the first byte, CPU milliseconds a request, and the size of the page in bytes."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
-    headers, took, size = {"Cookie": f"sessionid={server.people[0].session}"}, [], 0
-    for number in range(TIMES + 3):
-        if number == 3:
+    headers, seconds, size = {"Cookie": f"sessionid={server.users[0].session}"}, [], 0
+    for number in range(REQUESTS + WARM_UP_REQUESTS):
+        if number == WARM_UP_REQUESTS:
             before = server.cpu()
-        began = time.perf_counter()
+        started = time.perf_counter()
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
-        took.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - started)
         size = len(response.read())
         assert response.status == 200, (path, response.status)
-    return 1e3 * statistics.median(took[3:]), 1e3 * (server.cpu() - before) / TIMES, size
+    first_byte = statistics.median(seconds[WARM_UP_REQUESTS:])
+    return 1e3 * first_byte, 1e3 * (server.cpu() - before) / REQUESTS, size
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--postgresql", action="store_true", help="in databases of this machine's server")
+    parser.add_argument("--postgresql", action="store_true", help="in new databases of the local server")
     options = parser.parse_args()
     counts = {}
     for conversations in (20, 10_000):
@@ -99,9 +101,9 @@ def main() -> None:
             print("| page | first byte ms | CPU ms | KB | queries | with 20 conversations | full scans |")
             print("|---|---|---|---|---|---|---|")
             for number, path in enumerate(paths):
-                first, cpu, size = first_bytes(server, path)
+                first, cpu, size = measure_page(server, path)
                 queries, scans = counts[10_000][number]
-                name = path.replace(long, "1,000 messages").replace(last, "an old one")
+                name = path.replace(long, "1,000 messages").replace(last, "the oldest conversation")
                 fewer = counts[20][number][0]
                 print(f"| {name} | {first:.1f} | {cpu:.1f} | {size / 1024:.0f} | {queries} | {fewer} | {len(scans)} |")
                 for scan in scans:

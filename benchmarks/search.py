@@ -1,10 +1,10 @@
-"""How long a search takes over a million messages, on SQLite and on PostgreSQL.
+"""Measure searches over a million messages, on SQLite or PostgreSQL.
 
     python benchmarks/search.py [--messages 1000000] [--database URL]
 
-Fills a database of its own (a temporary SQLite file, or the database URL names, which must be
-empty), then searches as three people: one who wrote half of everything, one with a usual amount, and
-one with nothing. The words are Zipf-distributed, so the commonest stands in nearly every message.
+Fills a database of its own (a temporary SQLite file, or the empty database that URL names), then searches as three
+users: one who owns half of all messages, one with an average number, and one with none. The words are
+Zipf-distributed, so the most frequent one is in nearly every message.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BATCH = 5_000
 PER_CONVERSATION = 100
 
 
-def words(seed: random.Random) -> list[str]:
+def make_vocabulary(seed: random.Random) -> list[str]:
     syllables = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", "an", "er", "is", "ol", "ut")]
     found: dict[str, None] = {}
     while len(found) < VOCABULARY:
@@ -40,16 +40,16 @@ def fill(count: int, vocabulary: list[str], seed: random.Random) -> dict[str, ob
 
     from chat.models import Conversation, Message, User
 
-    people = {name: User.objects.create(username=name) for name in ("heavy", "usual", "new")}
+    users = {name: User.objects.create(username=name) for name in ("half", "average", "none")}
     others = [User.objects.create(username=f"person{number}") for number in range(200)]
     weights = [1 / rank for rank in range(1, VOCABULARY + 1)]
     pool = seed.choices(vocabulary, weights, k=2_000_000)
-    made = 0
-    while made < count:
+    created = 0
+    while created < count:
         with transaction.atomic():
             conversations = []
             for _ in range(BATCH // PER_CONVERSATION):
-                owner = people["heavy"] if seed.random() < 0.5 else seed.choice([*others, people["usual"]])
+                owner = users["half"] if seed.random() < 0.5 else seed.choice([*others, users["average"]])
                 title = " ".join(seed.sample(pool, 5))
                 conversations.append(Conversation(user=owner, title=title))
             Conversation.objects.bulk_create(conversations)
@@ -61,30 +61,30 @@ def fill(count: int, vocabulary: list[str], seed: random.Random) -> dict[str, ob
                         Message(conversation=conversation, role="user", content=" ".join(pool[at : at + WORDS]))
                     )
             Message.objects.bulk_create(rows, batch_size=1000)
-        made += BATCH
-    return people
+        created += BATCH
+    return users
 
 
-def measure(people: dict[str, object], vocabulary: list[str]) -> None:
-    from chat import search
+def measure(users: dict[str, object], vocabulary: list[str]) -> None:
+    from chat.search import queries as search
 
     queries = {
-        "commonest word": vocabulary[0],
-        "two common words": f"{vocabulary[3]} {vocabulary[7]}",
-        "usual word": vocabulary[2_000],
+        "most frequent word": vocabulary[0],
+        "two frequent words": f"{vocabulary[3]} {vocabulary[7]}",
+        "average word": vocabulary[2_000],
         "rare word": vocabulary[20_000],
-        "beginning of many words": vocabulary[0][:1] + "era",
-        "not there": "xyzzy",
+        "prefix of many words": vocabulary[0][:1] + "era",
+        "unknown word": "xyzzy",
     }
-    print(f"{'who':8}{'what':26}{'hits':>5}{'median ms':>12}{'worst ms':>12}")
-    for who, person in people.items():
-        for what, query in queries.items():
-            taken = []
+    print(f"{'user':8}{'words':26}{'hits':>5}{'median ms':>12}{'worst ms':>12}")
+    for name, user in users.items():
+        for kind, query in queries.items():
+            times = []
             for _ in range(7):
-                begun = time.perf_counter()
-                hits = search.find(person, query, limit=21)  # type: ignore[arg-type]
-                taken.append(1000 * (time.perf_counter() - begun))
-            print(f"{who:8}{what:26}{len(hits):5}{statistics.median(taken):12.1f}{max(taken):12.1f}")
+                started = time.perf_counter()
+                hits = search.find(user, query, limit=21)  # type: ignore[arg-type]
+                times.append(1000 * (time.perf_counter() - started))
+            print(f"{name:8}{kind:26}{len(hits):5}{statistics.median(times):12.1f}{max(times):12.1f}")
 
 
 def main() -> None:
@@ -105,16 +105,16 @@ def main() -> None:
 
         call_command("migrate", verbosity=0)
         seed = random.Random(1)
-        vocabulary = words(seed)
-        begun = time.perf_counter()
-        people = fill(options.messages, vocabulary, seed)
-        print(f"{connection.vendor}: {options.messages:,} messages in {time.perf_counter() - begun:.0f} s")
+        vocabulary = make_vocabulary(seed)
+        started = time.perf_counter()
+        users = fill(options.messages, vocabulary, seed)
+        print(f"{connection.vendor}: {options.messages:,} messages in {time.perf_counter() - started:.0f} s")
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("VACUUM ANALYZE")
         else:
             print(f"file: {Path(folder, 'search.sqlite3').stat().st_size / 1e9:.2f} GB")
-        measure(people, vocabulary)
+        measure(users, vocabulary)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The values that flow from the model to the viewers."""
+"""Events of a generation: what the provider sends, and what the event log holds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 FinishReason = Literal["stop", "length", "content_filter", "refusal"]
 
@@ -18,17 +18,21 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delta:
+    """A piece of the answer's text."""
+
     text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reasoning:
+    """A piece of the model's reasoning."""
+
     text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
-    """Tokens of one generation; `completion_tokens` includes `reasoning_tokens`."""
+    """Tokens of one generation; `completion_tokens` includes `reasoning_tokens`. Not `exact`: estimated."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -38,22 +42,22 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Opened:
-    """The provider answered with success headers; only upstream yields it."""
+class StreamOpened:
+    """The provider answered with success headers. Not in the log."""
 
     request_id: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finish:
-    """The provider's own end; only upstream yields it."""
+class StreamFinished:
+    """The provider's own end of its stream. Not in the log."""
 
     reason: FinishReason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """Last event of a log that ended in order: complete, truncated, filtered, refused or stopped."""
+    """Last event of an answer that is complete, truncated, filtered, refused or stopped."""
 
     status: str
     usage: Usage | None = None
@@ -61,7 +65,7 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failed:
-    """Last event of a log that broke: interrupted (some text) or failed (none).
+    """Last event of an answer that was interrupted (with some text) or failed (without).
 
     `message` is a sentence of ours, safe to show; `retry_after` is in seconds.
     """
@@ -72,9 +76,11 @@ class Failed:
     retry_after: int | None = None
 
 
-UpstreamEvent = Opened | Delta | Reasoning | Usage | Finish
+ProviderEvent = StreamOpened | Delta | Reasoning | Usage | StreamFinished
 LogEvent = Started | Delta | Reasoning | Finished | Failed
+LAST_EVENTS: Final = (Finished, Failed)
 
 
 def is_last(event: LogEvent) -> bool:
-    return isinstance(event, Finished | Failed)
+    """Whether nothing may follow it in the log."""
+    return isinstance(event, LAST_EVENTS)

@@ -14,7 +14,7 @@ django.setup(set_prefix=False)
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 
-from chat.consumers import NoticesConsumer  # noqa: E402
+from chat.web.consumers import PageConsumer  # noqa: E402
 from chatsite.bodies import BodyLimit, limit_daphne  # noqa: E402
 from chatsite.lean import LeanHandler  # noqa: E402
 from chatsite.serving import BreakOff, Drain, Sockets  # noqa: E402
@@ -23,7 +23,7 @@ from chatsite.serving import BreakOff, Drain, Sockets  # noqa: E402
 _ = get_resolver().url_patterns
 
 limit_daphne()
-sockets = Sockets("/ws/", NoticesConsumer.as_asgi())
+sockets = Sockets("/ws/", PageConsumer.as_asgi())
 application = Drain(BreakOff(BodyLimit(ProtocolTypeRouter({"http": LeanHandler(), "websocket": sockets}))))
 
 # The event loop waits for the interpreter's lock as long as a database thread may keep it. With the

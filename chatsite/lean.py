@@ -14,7 +14,7 @@ from django.core.cache import close_caches
 from django.core.handlers.asgi import ASGIHandler
 from django.db import close_old_connections, reset_queries
 
-from chat.threads import REQUESTS
+from chat.infra.database_threads import REQUESTS
 from chatsite.on_loop import ON_LOOP
 
 _request_tasks: ContextVar[set[asyncio.Task[Any]]] = ContextVar("request_tasks")
@@ -35,7 +35,7 @@ class LeanHandler(ASGIHandler):
     def __init__(self) -> None:
         super().__init__()
         # They would tidy a thread that no request uses, at the price of two hops for each request.
-        # `chat.threads` tidies those that are used; the caches have nothing to close.
+        # `chat.infra.database_threads` tidies those that are used; the caches have nothing to close.
         signals.request_started.disconnect(reset_queries)
         signals.request_started.disconnect(close_old_connections)
         signals.request_finished.disconnect(close_old_connections)

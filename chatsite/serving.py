@@ -17,8 +17,9 @@ from typing import Any
 from django.db import DatabaseError
 from django.utils import autoreload
 
-from chat import runner, upstream
-from chat.views.streams import BrokenOff
+from chat import providers
+from chat.answers.runner import current_runner, save_all
+from chat.streaming.responses import IncompleteAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class BreakOff:
         except Exception as error:
             if not started or not await _hang_up(receive, send):
                 raise
-            if not isinstance(error, BrokenOff):
+            if not isinstance(error, IncompleteAnswer):
                 logger.exception("a response broke in the middle")
 
 
@@ -122,7 +123,7 @@ class Drain:
         if self._loop is not None:
             return
         self._loop = asyncio.get_running_loop()
-        runner.current().wake()
+        current_runner().start_background()
         if threading.current_thread() is not threading.main_thread():
             autoreload.file_changed.connect(self._on_file_changed)
             atexit.register(_save_at_exit)
@@ -158,14 +159,14 @@ class Drain:
 
     async def drain(self) -> None:
         self.closing = True
-        await runner.current().drain(5)
+        await current_runner().drain(5)
         if self._open:
             await asyncio.wait(self._open, timeout=1)
         for task in list(self._open):
             task.cancel()
         if self._open:
             await asyncio.wait(self._open, timeout=2)
-        await upstream.close()
+        await providers.close()
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         while True:
@@ -196,7 +197,7 @@ async def _say_restarting(scope: Any, send: Any) -> None:
 
 def _save_at_exit() -> None:
     with contextlib.suppress(DatabaseError):
-        runner.abandon_all()
+        save_all()
 
 
 def _call(handler: Any, number: int, frame: FrameType | None) -> None:

@@ -168,14 +168,14 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 FILE_UPLOAD_HANDLERS = ["chat.uploads.RefuseFiles"]
 
-SESSION_ENGINE = "chatsite.sessions"
+SESSION_ENGINE = "chat.accounts.session_store"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_ABSOLUTE_AGE = 30 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_FAILURE_VIEW = "chat.views.pages.csrf_failure"
+CSRF_FAILURE_VIEW = "chatsite.error_views.csrf_failure"
 if HTTPS_ONLY:
     SESSION_COOKIE_NAME = "__Host-sessionid"
     CSRF_COOKIE_NAME = "__Host-csrftoken"

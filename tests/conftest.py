@@ -12,10 +12,12 @@ import pytest
 from django.apps import apps
 from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.signals import setting_changed
 
+from chat.infra.process import process
 from tests.fakes import (
-    FakeUpstream,
-    fake_upstream,  # noqa: F401
+    FakeProvider,
+    fake_provider,  # noqa: F401
 )
 from tests.services import RedisServer, name_of, postgres_answers, postgres_database
 from tests.site import Site
@@ -48,10 +50,23 @@ def nothing_cached() -> None:
             cache.clear()
 
 
+def _forget_parts(*, setting: str, **_kwargs: object) -> None:
+    if setting in ("CACHES", "TIME_ZONE"):
+        process.forget()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def parts_follow_settings() -> Iterator[None]:
+    """What the process keeps in memory is created again when a test changes the settings it was created from."""
+    setting_changed.connect(_forget_parts)
+    yield
+    setting_changed.disconnect(_forget_parts)
+
+
 @pytest.fixture
-def upstream() -> Iterator[FakeUpstream]:
-    """A model server for a site that runs as its own process."""
-    with FakeUpstream() as server:
+def upstream() -> Iterator[FakeProvider]:
+    """A fake provider for a site that runs in its own process."""
+    with FakeProvider() as server:
         yield server
 
 
@@ -67,8 +82,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_site(tmp_path: Path, migrated: Path, upstream: FakeUpstream) -> Iterator[Callable[..., Site]]:
-    """Makes sites that talk to `upstream`; ends them after the test."""
+def make_site(tmp_path: Path, migrated: Path, upstream: FakeProvider) -> Iterator[Callable[..., Site]]:
+    """Makes sites that use `upstream` as their provider; stops them after the test."""
     sites: list[Site] = []
 
     def make(**env: str) -> Site:
@@ -78,6 +93,22 @@ def make_site(tmp_path: Path, migrated: Path, upstream: FakeUpstream) -> Iterato
         site = Site(folder, **{"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", **env})
         sites.append(site)
         return site
+
+    yield make
+    for site in sites:
+        site.stop()
+
+
+@pytest.fixture(scope="module")
+def make_module_site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Callable[..., Site]]:
+    """Like `make_site`, for fixtures of a whole module; the caller names the provider."""
+    sites: list[Site] = []
+
+    def make(**env: str) -> Site:
+        folder = tmp_path_factory.mktemp("site")
+        shutil.copy(migrated, folder / "site.sqlite3")
+        sites.append(Site(folder, **env))
+        return sites[-1]
 
     yield make
     for site in sites:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import multiprocessing
 import os
 import random
@@ -13,9 +14,9 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 
-from chat.limits.periods import edges  # noqa: E402
-from chat.limits.stores import RedisStore, Renewal, open_store  # noqa: E402
-from chat.limits.values import Request, Rule  # noqa: E402
+from chat.limits.periods import Periods  # noqa: E402
+from chat.limits.stores import Store, open_store  # noqa: E402
+from chat.limits.values import Renewal, ReservationRequest, Rule, Settlement  # noqa: E402
 
 
 def redis_caches(url: str, backend: str = "django_redis.cache.RedisCache") -> dict:
@@ -28,19 +29,13 @@ def redis_caches(url: str, backend: str = "django_redis.cache.RedisCache") -> di
     return {"default": locmem, "ratelimit": {"BACKEND": backend, "LOCATION": url, "OPTIONS": options}}
 
 
-def store_at(url: str) -> RedisStore:
+def store_at(url: str) -> Store:
     from django.test import override_settings
 
     caches = redis_caches(url)
     caches["ratelimit"]["OPTIONS"] = dict.fromkeys(("SOCKET_CONNECT_TIMEOUT", "SOCKET_TIMEOUT"), 20)
     with override_settings(CACHES=caches):
-        return open_store()
-
-
-def utc_edges(now: int):
-    import datetime as dt
-
-    return edges(now, dt.UTC)
+        return open_store(Periods(dt.UTC))
 
 
 _gate = None
@@ -58,8 +53,8 @@ def admitted(url: str, subject: str, rules: Sequence[Rule], tries: int, lasting:
     _gate.wait()
     number, begun, now = 0, None, 0
     while number < tries or now - begun < lasting:
-        request = Request(lease_id=f"{os.getpid()}-{number}", tokens=1, min_tokens=1)
-        decision = store.reserve(subject, rules, request, utc_edges, {rule.name: 0 for rule in rules})
+        request = ReservationRequest(reservation_id=f"{os.getpid()}-{number}", tokens=1, min_tokens=1)
+        decision = store.reserve(subject, rules, request, {rule.name: 0 for rule in rules})
         number, now = number + 1, decision.now
         begun = begun or now
         if decision.allowed:
@@ -73,15 +68,17 @@ def answer_for_ever(url: str, subject: str, rules: Sequence[Rule], diary: str) -
     with Path(diary).open("a", buffering=1) as lines:
         while True:
             number += 1
-            lease, last, real = f"{os.getpid()}-{number}", dice.randrange(50), dice.randrange(100)
-            request = Request(lease_id=lease, tokens=100)
-            lines.write(f"reserve {lease} 0\n")
-            store.reserve(subject, rules, request, utc_edges, {rule.name: 0 for rule in rules})
-            lines.write(f"renew {lease} {last}\n")
-            store.renew([Renewal(subject=subject, rules=tuple(rules), lease_id=lease, tokens=last, cost=0)], utc_edges)
-            lines.write(f"renewed {lease} {last}\nsettle {lease} {real}\n")
-            store.settle(subject, lease_id=lease, tokens=real, cost=0, refund_request=False)
-            lines.write(f"settled {lease} {real}\n")
+            reservation_id, last, real = f"{os.getpid()}-{number}", dice.randrange(50), dice.randrange(100)
+            request = ReservationRequest(reservation_id=reservation_id, tokens=100)
+            lines.write(f"reserve {reservation_id} 0\n")
+            store.reserve(subject, rules, request, {rule.name: 0 for rule in rules})
+            lines.write(f"renew {reservation_id} {last}\n")
+            store.renew(
+                [Renewal(subject=subject, rules=tuple(rules), reservation_id=reservation_id, tokens=last, cost=0)]
+            )
+            lines.write(f"renewed {reservation_id} {last}\nsettle {reservation_id} {real}\n")
+            store.settle(subject, Settlement(reservation_id=reservation_id, tokens=real, cost=0))
+            lines.write(f"settled {reservation_id} {real}\n")
 
 
 def processes():

@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "test-only-" + "k" * 40
@@ -28,10 +29,14 @@ def free_port() -> int:
 
 
 class Site:
-    """One installation in a folder of its own; `start` serves it, also several times over."""
+    """One installation in a folder of its own; `start` serves it, also several times over.
 
-    def __init__(self, folder: Path, **env: str) -> None:
+    `root` is the tree whose code it runs: this one, or that of another version.
+    """
+
+    def __init__(self, folder: Path, root: Path = ROOT, **env: str) -> None:
         self.folder = folder
+        self.root = root
         self.env = {
             **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")},
             "DJANGO_SETTINGS_MODULE": "tests.site_settings",
@@ -48,12 +53,12 @@ class Site:
     def manage(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
+            cwd=self.root,
             env=self.env,
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=check,
         )
 
@@ -70,7 +75,7 @@ class Site:
             command = ["-m", "uvicorn", "--port", str(self.port), "--log-level", "warning", "--no-proxy-headers"]
             command += ["--timeout-graceful-shutdown", "3", "chatsite.asgi:application"]
         with (self.folder / "server.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=self.env, stdout=log, stderr=log)
+            process = subprocess.Popen([sys.executable, *command], cwd=self.root, env=self.env, stdout=log, stderr=log)
         self.processes.append(process)
         self._wait_until_up(process)
         return self.url
@@ -84,18 +89,23 @@ class Site:
         return (self.folder / "server.log").read_text(errors="replace")
 
     def _wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + 40
-        while time.monotonic() < deadline:
+        def is_up() -> bool:
             if process.poll() is not None:
                 raise RuntimeError(f"the server ended at once:\n{self.log}")
             with contextlib.suppress(httpx2.TransportError):
-                if httpx2.get(f"{self.url}/healthz", verify=False).status_code == 200:
-                    return
-            time.sleep(0.05)
-        raise RuntimeError(f"the server did not come up:\n{self.log}")
+                return httpx2.get(f"{self.url}/healthz", verify=False).status_code == 200
+            return False
+
+        wait_until(is_up, 90, message=lambda: f"the server did not come up:\n{self.log}", interval=0.05)
 
     def signal(self, number: int, process: subprocess.Popen[bytes] | None = None) -> None:
         (process or self.processes[-1]).send_signal(number)
+
+    def kill(self, number: int = -1) -> None:
+        """Ends one process without a chance to save anything; by default the one that started last."""
+        process = self.processes.pop(number)
+        process.kill()
+        process.wait()
 
     def stop(self) -> None:
         for person in self.people:
@@ -119,19 +129,21 @@ class Site:
             "    User.objects.create_user(name, password=name + '-password', is_staff=staff, is_superuser=staff)"
         )
 
-    def person(self, name: str, url: str = "") -> Person:
+    def person(self, name: str, url: str = "", **cookies: str) -> Person:
         """Someone at `url` (a proxy in front of the site), else at the process that started last."""
-        self.people.append(Person(url or self.url, name))
+        self.people.append(Person(url or self.url, name, **cookies))
         return self.people[-1]
 
 
 class Person:
-    """Someone with a browser's cookies but no script."""
+    """Someone with a browser's cookies but no script. Logs in, unless `cookies` are given."""
 
-    def __init__(self, url: str, name: str) -> None:
-        self.http = httpx2.Client(base_url=url, timeout=30, headers={"Origin": url}, verify=False)
+    def __init__(self, url: str, name: str, **cookies: str) -> None:
+        headers = {"Origin": url}
+        self.http = httpx2.Client(base_url=url, timeout=30, headers=headers, cookies=cookies, verify=False)
         self.name = name
-        self.log_in(f"{name}-password")
+        if not cookies:
+            self.log_in(f"{name}-password")
 
     def log_in(self, password: str) -> httpx2.Response:
         page = self.http.get("/accounts/login/")

@@ -154,7 +154,7 @@ def test_a_session_ends_a_month_after_the_login_even_if_it_is_used(monkeypatch: 
     try_password(client, "alice", "alice-password")
     assert client.get("/").status_code == 200
     now = time.time()
-    monkeypatch.setattr("chatsite.sessions.time.time", lambda: now + 29 * 86_400)
+    monkeypatch.setattr("chat.accounts.session_store.time.time", lambda: now + 29 * 86_400)
     assert client.get("/").status_code == 200
-    monkeypatch.setattr("chatsite.sessions.time.time", lambda: now + 31 * 86_400)
+    monkeypatch.setattr("chat.accounts.session_store.time.time", lambda: now + 31 * 86_400)
     assert client.get("/").status_code == 302

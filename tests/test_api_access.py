@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from chat import apikeys
+from chat.accounts import api_keys
 from chat.models import Conversation, Message, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -64,18 +64,18 @@ def test_a_stranger_is_told_in_the_manner_of_the_dialect(path: str, body: Any, k
 
 def test_a_key_opens_the_door_until_it_is_revoked_or_expired(alice: User) -> None:
     client = Client(enforce_csrf_checks=True)
-    key, secret = apikeys.make(alice, "test")
+    key, secret = api_keys.create(alice, "test")
     stop = "/api/chat/any/stop"
     assert post(client, stop, headers=bearer(secret)).status_code == 204
     assert post(client, stop, headers={"Authorization": f"bearer  {secret}"}).status_code == 204
     for wrong in ("", "cs_", secret[:-1], secret + "x", "é" * 46, secret.upper()):
         assert post(client, stop, headers=bearer(wrong)).status_code == 401
-    apikeys.revoke(key)
+    api_keys.revoke(key)
     assert post(client, stop, headers=bearer(secret)).status_code == 401
-    key, secret = apikeys.make(alice, "test")
+    key, secret = api_keys.create(alice, "test")
     type(key).objects.filter(pk=key.pk).update(expires_at=timezone.now())
     assert post(client, stop, headers=bearer(secret)).status_code == 401
-    _key, secret = apikeys.make(alice, "test")
+    _key, secret = api_keys.create(alice, "test")
     User.objects.filter(pk=alice.pk).update(is_active=False)
     assert post(client, stop, headers=bearer(secret)).status_code == 401
 
@@ -96,9 +96,9 @@ def test_a_key_is_judged_alone_even_beside_a_session(alice: User) -> None:
     bob = User.objects.create_user("bob")
     client = logged_in(alice)
     assert post(client, "/api/chat/any/stop", headers=bearer("cs_wrong")).status_code == 401
-    assert post(client, "/api/chat/any/stop", headers=bearer(apikeys.make(bob, "test")[1])).status_code == 204
+    assert post(client, "/api/chat/any/stop", headers=bearer(api_keys.create(bob, "test")[1])).status_code == 204
     # Nowhere else does a key take the place of the token.
-    assert client.post("/c/", {"prompt": "hi"}, headers=bearer(apikeys.make(alice, "test")[1])).status_code == 403
+    assert client.post("/c/", {"prompt": "hi"}, headers=bearer(api_keys.create(alice, "test")[1])).status_code == 403
 
 
 def test_pages_of_other_sites_get_nothing_from_a_session(alice: User) -> None:
@@ -160,7 +160,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_refused_and_reaches_nobody(case: str, alice: User) -> None:
     body, status = BAD[case]
-    headers = bearer(apikeys.make(alice, "test")[1])
+    headers = bearer(api_keys.create(alice, "test")[1])
     for content_type in ("application/json", "text/plain", "application/x-www-form-urlencoded"):
         response = post(Client(), body=body, headers=headers, content_type=content_type)
         assert response.status_code == status, response.content
@@ -169,18 +169,18 @@ def test_bad_input_is_refused_and_reaches_nobody(case: str, alice: User) -> None
 
 @pytest.mark.parametrize("query", ["stream=2", "resume=yes", "protocol=html", "protocol="])
 def test_an_unknown_option_of_the_address_is_refused(query: str, alice: User) -> None:
-    response = post(Client(), f"/api/chat?{query}", headers=bearer(apikeys.make(alice, "test")[1]))
+    response = post(Client(), f"/api/chat?{query}", headers=bearer(api_keys.create(alice, "test")[1]))
     assert response.status_code == 400
 
 
 def test_forms_with_files_are_no_json(alice: User) -> None:
-    headers = bearer(apikeys.make(alice, "test")[1])
+    headers = bearer(api_keys.create(alice, "test")[1])
     assert Client().post("/api/chat", {"messages": "x"}, headers=headers).status_code == 400
     assert Client().post("/api/chat", b"x", content_type="multipart/form-data", headers=headers).status_code == 400
 
 
 def test_other_methods_do_nothing(alice: User) -> None:
-    headers = bearer(apikeys.make(alice, "test")[1])
+    headers = bearer(api_keys.create(alice, "test")[1])
     for path in ("/api/chat", "/api/completion", "/api/chat/c/stream", "/api/chat/c/stop"):
         for method in ("HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "FOO"):
             response = Client().generic(method, path, headers=headers)
@@ -188,7 +188,7 @@ def test_other_methods_do_nothing(alice: User) -> None:
 
 
 def test_odd_names_of_chats_are_unknown_ones(alice: User) -> None:
-    headers = bearer(apikeys.make(alice, "test")[1])
+    headers = bearer(api_keys.create(alice, "test")[1])
     for chat_id in ("%00", "%ff", "x" * 5000, "..", "%2e%2e%2fetc", "9" * 400, "%ed%a0%80", "é", "a%2fb"):
         assert Client().get(f"/api/chat/{chat_id}/stream", headers=headers).status_code == 204, chat_id
         assert post(Client(), f"/api/chat/{chat_id}/stop", headers=headers).status_code == 204, chat_id

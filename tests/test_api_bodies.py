@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.dialects import ChatBody, message_key, parse_chat, parse_completion, protocol_of
+from chat.api.bodies import ChatBody, message_key, parse_chat, parse_completion, protocol_of
 from chat.errors import BadRequest, InvalidInput, TooLarge
 
 EXAMPLES = 2000 if os.environ.get("SOAK") == "1" else 100

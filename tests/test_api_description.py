@@ -119,7 +119,7 @@ def test_whatever_comes_is_answered_as_described(api: Api, description: dict[str
 
 
 def test_the_description_names_every_address_of_the_api(description: dict[str, Any], api: Api) -> None:
-    from chatsite.urls import urlpatterns
+    from chat.urls import urlpatterns
 
     served = {f"/{each.pattern}".replace("<path:chat_id>", "{chat_id}") for each in urlpatterns}
     served = {path for path in served if path.startswith("/api/")} - {"/api/docs", "/api/openapi.json"}

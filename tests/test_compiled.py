@@ -10,22 +10,22 @@ import pytest
 from django.db import IntegrityError, connection, models
 from django.utils import timezone
 
-from chat.compiled import CompiledInsert, CompiledQuery, CompiledUpdate, Given
+from chat.infra.prepared_queries import Parameter, PreparedInsert, PreparedQuery, PreparedUpdate
 from chat.models import Conversation, Message, UsageRecord, User
 
-NAME = Given("name", models.CharField())
-by_name = CompiledQuery(
+NAME = Parameter("name", models.CharField())
+by_name = PreparedQuery(
     lambda: Conversation.objects.select_related("user").filter(user__username=NAME, deleted_at=None).order_by("title")
 )
-retitle = CompiledUpdate(
+retitle = PreparedUpdate(
     lambda: (
-        Conversation.objects.filter(user=Given("user", models.IntegerField()), deleted_at=None),
-        {"title": Given("title", Conversation._meta.get_field("title")), "unread": True},
+        Conversation.objects.filter(user=Parameter("user", models.IntegerField()), deleted_at=None),
+        {"title": Parameter("title", Conversation._meta.get_field("title")), "unread": True},
     )
 )
 
 
-insert = CompiledInsert(Message)
+insert = PreparedInsert(Message)
 
 
 def talks_of(person: User) -> list[tuple[str, str, str]]:
@@ -105,7 +105,7 @@ def test_rows_are_inserted_as_bulk_create_does_it() -> None:
 
 @pytest.mark.django_db
 def test_a_key_that_the_database_counts_is_left_to_it() -> None:
-    book = CompiledInsert(UsageRecord)
+    book = PreparedInsert(UsageRecord)
     for _ in range(2):
         book(UsageRecord(message_id=uuid.uuid4(), conversation_id=uuid.uuid4(), day=timezone.localdate()))
     first, second = UsageRecord.objects.order_by("pk").values_list("pk", flat=True)

@@ -11,11 +11,20 @@ from contextlib import aclosing
 
 import pytest
 
-from chat import pace
-from chat.eventlog import INTERVAL, LogMissing, MemoryEventLog, RedisEventLog, entries, following, merged, publishing
+from chat.eventlog import (
+    INTERVAL,
+    LogMissing,
+    MemoryEventLog,
+    RedisEventLog,
+    merged,
+    redis_entries,
+    redis_reader,
+    redis_writer,
+)
 from chat.eventlog.base import KEEP_AFTER_END, EventLog
 from chat.eventlog.redis import TIMEOUT
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage
+from chat.infra.frame_rate import frame_rate
 from tests.services import RedisServer
 
 PACES: dict[str, Callable[[], float]] = {
@@ -27,7 +36,7 @@ LAST = Finished(status="complete", usage=Usage(prompt_tokens=3, completion_token
 
 async def read(log: EventLog, message_id: uuid.UUID) -> list[LogEvent]:
     events: list[LogEvent] = []
-    async with aclosing(log.tail(message_id)) as tail:
+    async with aclosing(log.read(message_id)) as tail:
         async for batch in tail:
             events += batch
     return merged(events)
@@ -78,7 +87,7 @@ def test_every_event_survives_the_way_to_another_process() -> None:
         LAST,
         Finished(status="stopped"),
     ]
-    assert entries.decode(entries.encode(7, events)) == (7, events)
+    assert redis_entries.decode(redis_entries.encode(7, events)) == (7, events)
 
 
 @pytest.mark.parametrize("pace", PACES)
@@ -123,7 +132,7 @@ def test_many_viewers_share_one_reading_connection(redis_server: RedisServer) ->
         viewers = [asyncio.ensure_future(read_when_there(reader, message_id)) for _ in range(50)]
         await asyncio.sleep(0.3)
         with redis_server.client() as client:
-            assert len(client.client_list()) <= 2 + following.LOADS_AT_ONCE
+            assert len(client.client_list()) <= 2 + redis_reader.MAX_CONCURRENT_LOADS
         writer.append(message_id, [Delta(text="all"), LAST])
         assert len({str(events) for events in await asyncio.gather(*viewers)}) == 1
 
@@ -136,10 +145,10 @@ def test_a_stream_expires_by_itself(redis_server: RedisServer) -> None:
         start(writer, message_id)
         await asyncio.sleep(0.1)
         with redis_server.client() as client:
-            assert 0 < client.ttl(entries.key_of(message_id)) <= publishing.KEEP_ALIVE
+            assert 0 < client.ttl(redis_entries.stream_key(message_id)) <= redis_writer.EXPIRE_RUNNING
             writer.append(message_id, [LAST])
             await asyncio.sleep(0.2)
-            assert 0 < client.ttl(entries.key_of(message_id)) <= KEEP_AFTER_END
+            assert 0 < client.ttl(redis_entries.stream_key(message_id)) <= KEEP_AFTER_END
 
     run_with(1, redis_server, body)
 
@@ -196,11 +205,11 @@ def test_a_nudge_wakes_a_silent_tail() -> None:
         log = MemoryEventLog()
         message_id = uuid.uuid4()
         first = start(log, message_id)
-        async with asyncio.timeout(2), aclosing(log.tail(message_id)) as tail:
+        async with asyncio.timeout(2), aclosing(log.read(message_id)) as tail:
             assert await anext(tail) == [first]
             waiting = asyncio.ensure_future(anext(tail))
             await asyncio.sleep(0)
-            log.nudge(message_id)
+            log.wake(message_id)
             assert await waiting == []
 
     asyncio.run(run())
@@ -209,7 +218,7 @@ def test_a_nudge_wakes_a_silent_tail() -> None:
 @pytest.fixture
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """This process is not taken for a busy one."""
-    monkeypatch.setattr(pace, "_stretch", 1.0)
+    monkeypatch.setattr(frame_rate(), "factor", 1.0)
 
 
 @pytest.mark.usefixtures("calm")
@@ -223,7 +232,7 @@ def test_a_reader_who_wants_fewer_pieces_misses_nothing_and_hears_the_end_at_onc
 
         async def read_slowly() -> tuple[list[float], list[LogEvent]]:
             moments, events = [], []
-            async with aclosing(log.tail(message_id, 0.25)) as tail:
+            async with aclosing(log.read(message_id, 0.25)) as tail:
                 async for batch in tail:
                     moments.append(loop.time())
                     events += batch
@@ -250,7 +259,7 @@ def test_what_comes_too_early_and_is_the_last_for_now_is_not_kept_back() -> None
         log = MemoryEventLog()
         message_id = uuid.uuid4()
         first = start(log, message_id)
-        async with asyncio.timeout(3), aclosing(log.tail(message_id, 0.1)) as tail:
+        async with asyncio.timeout(3), aclosing(log.read(message_id, 0.1)) as tail:
             assert await anext(tail) == [first]
             log.append(message_id, [Delta(text="one")])
             assert await anext(tail) == [Delta(text="one")]
@@ -267,13 +276,13 @@ def test_a_log_tells_how_long_nobody_wants_more() -> None:
         message_id = uuid.uuid4()
         start(log, message_id)
         log.append(message_id, [Delta(text="one ")])
-        assert log.rest(message_id) == INTERVAL
-        async with aclosing(log.tail(message_id, 0.5)) as patient:
+        assert log.seconds_until_wanted(message_id) == INTERVAL
+        async with aclosing(log.read(message_id, 0.5)) as patient:
             await anext(patient)
-            assert 0.4 < log.rest(message_id) <= 0.5
-            async with aclosing(log.tail(message_id)) as eager:
+            assert 0.4 < log.seconds_until_wanted(message_id) <= 0.5
+            async with aclosing(log.read(message_id)) as eager:
                 await anext(eager)
-                assert log.rest(message_id) == INTERVAL
-        assert log.rest(message_id) == INTERVAL
+                assert log.seconds_until_wanted(message_id) == INTERVAL
+        assert log.seconds_until_wanted(message_id) == INTERVAL
 
     asyncio.run(run())

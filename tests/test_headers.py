@@ -120,7 +120,7 @@ def test_a_fault_of_ours_carries_them_and_says_nothing_of_itself(
     def broken(*_arguments: Any) -> None:
         raise RuntimeError("canary-of-a-fault")
 
-    monkeypatch.setattr("chat.views.pages.chat_context", broken)
+    monkeypatch.setattr("chat.web.pages.chat_context", broken)
     response = client.get("/")
     assert response.status_code == 500
     assert b"canary" not in response.content

@@ -1,4 +1,4 @@
-"""The books are true: one row a generation, the amounts the provider reported, roll-ups that add up."""
+"""The usage ledger: one row for each generation, the amounts that the provider reported, daily totals that add up."""
 
 from __future__ import annotations
 
@@ -20,15 +20,30 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from chat import books, errors, exchange, prices, reports, runner, upstream
-from chat.models import ChatModel, Conversation, DailyUsage, Message, ModelPrice, Plan, UsageRecord, User
-from chat.models.daily import FIRST_TOKEN_BOUNDS_MS, bucket_of, site_day
-from chat.models.usage import LedgerClosed, Outcome
-from chat.reports import Span
-from chat.threads import in_database
+from chat import answers as starting
+from chat import errors, providers
+from chat.answers import AnswerRequest, current_runner
+from chat.infra.database_threads import run_in_db_thread
+from chat.models import (
+    FIRST_TOKEN_BOUNDS_MS,
+    ChatModel,
+    Conversation,
+    DailyUsage,
+    LedgerImmutable,
+    Message,
+    ModelPrice,
+    Outcome,
+    Plan,
+    UsageRecord,
+    User,
+    first_token_column,
+    site_day,
+)
+from chat.usage import prices, reconciliation, reports
+from chat.usage.reports import DateRange
 from tests.fakes import (
     DONE,
-    FakeUpstream,
+    FakeProvider,
     Gate,
     Hang,
     Script,
@@ -52,15 +67,15 @@ def outcome(user_id: int, **more: Any) -> Outcome:
     return Outcome(user_id=user_id, **{**fields, **more})
 
 
-def book(user_id: int, **more: Any) -> UsageRecord:
+def add_record(user_id: int, **more: Any) -> UsageRecord:
     made = outcome(user_id, **more)
     with transaction.atomic():
-        assert UsageRecord.objects.book(made)
+        assert UsageRecord.objects.record(made)
     return UsageRecord.objects.get(message_id=made.message_id)
 
 
 def cost_of(model: str, prompt: int, completion: int, cached: int) -> int:
-    """Told once more, from the prices above."""
+    """Micro-dollars, computed from the prices above and not by the code under test."""
     fresh_price, cached_price, completion_price = PRICES.get(model) or PRICES["dear"]
     cached_price = fresh_price if cached_price is None else cached_price
     millionths = (prompt - cached) * fresh_price + cached * cached_price + completion * completion_price
@@ -68,8 +83,8 @@ def cost_of(model: str, prompt: int, completion: int, cached: int) -> int:
 
 
 @pytest.fixture
-def shop(transactional_db: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No limits, models with a price, for free and without, and a database connection that stays open."""
+def catalogue(transactional_db: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No limits; models with a price, free ones and one without a price; a database connection that stays open."""
     monkeypatch.setitem(connections.databases["default"], "CONN_MAX_AGE", None)
     monkeypatch.setattr(logging.getLogger("chat"), "disabled", True)
     Plan.objects.all().delete()
@@ -86,14 +101,14 @@ def shop(transactional_db: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
             completion=completion,
         )
     yield
-    asyncio.run(in_database(connections.close_all))
+    asyncio.run(run_in_db_thread(connections.close_all))
 
 
-# One row a generation
+# One row for each generation
 
 
 class Provider:
-    """Plays faults by what the question asks for, and keeps account of the usage it reported."""
+    """Succeeds or fails as the question says, and remembers the usage it reported."""
 
     def __init__(self) -> None:
         self.random = random.Random(8)
@@ -162,10 +177,10 @@ EXACT = ("fine", "long", "filtered", "empty")
 
 
 async def _one(people: list[User], kind: str, number: int, dice: random.Random) -> tuple[uuid.UUID, str]:
-    """Sends, and does to the answer what `kind` says; the answer's id and what it was."""
+    """Send, and do to the answer what `kind` says. Returns the id of the answer and the kind."""
     question = {"stopped": "endless", "deleted": "endless", "left": "endless", "twice": "fine"}.get(kind, kind)
     person, key = people[number % len(people)], str(uuid.uuid4())
-    ask: Callable[[], Awaitable[exchange.Sent]] = lambda: exchange.send(  # noqa: E731
+    ask: Callable[[], Awaitable[AnswerRequest]] = lambda: starting.send(  # noqa: E731
         person, f"{question} {number}", client_key=key, model=dice.choice((*PRICES, "unknown"))
     )
     if kind == "twice":
@@ -175,13 +190,13 @@ async def _one(people: list[User], kind: str, number: int, dice: random.Random) 
     else:
         first = await ask()
     if kind in ("stopped", "deleted"):
-        await asyncio.sleep(dice.choice((0, 0.01, 0.05)))
+        await asyncio.sleep(dice.choice((0, 0.01, 0.05)))  # not a wait: answers are met at different points
     if kind == "stopped":
-        await exchange.stop(person, first.answer.pk)
+        await starting.stop(person, first.answer.pk)
     elif kind == "deleted":
-        await in_database(Conversation.objects.filter(pk=first.conversation.pk).delete)
+        await run_in_db_thread(Conversation.objects.filter(pk=first.answer.conversation_id).delete)
     if kind != "left":
-        await runner.current().wait(first.answer.pk)
+        await current_runner().wait(first.answer.pk)
     return first.answer.pk, kind
 
 
@@ -194,10 +209,10 @@ async def _all(people: list[User], kinds: list[str]) -> dict[uuid.UUID, str]:
 
     try:
         done = await asyncio.gather(*(one(number, kind) for number, kind in enumerate(kinds)))
-        await in_database(people[-1].delete)
+        await run_in_db_thread(people[-1].delete)
     finally:
-        await runner.current().drain()
-        await upstream.close()
+        await current_runner().drain()
+        await providers.close()
     return dict(done)
 
 
@@ -210,9 +225,9 @@ def _kinds(count: int) -> list[str]:
 
 @pytest.mark.timeout(1200 if SOAK else 240)
 def test_each_generation_leaves_one_row_with_what_the_provider_reported(
-    shop: None, fake_upstream: FakeUpstream
+    catalogue: None, fake_provider: FakeProvider
 ) -> None:
-    provider = fake_upstream.default = Provider()
+    provider = fake_provider.default = Provider()
     people = [User.objects.create_user(name) for name in ("alice", "bob", "sam", "gone")]
     kinds = _kinds(20_000 if SOAK else 1_000)
     made = asyncio.run(_all(people, kinds))
@@ -226,22 +241,22 @@ def test_each_generation_leaves_one_row_with_what_the_provider_reported(
     assert not Message.objects.running().exists()
 
     exact = [rows[message_id] for message_id, kind in made.items() if kind in (*EXACT, "twice")]
-    booked = Counter(
+    recorded = Counter(
         (row.model, row.prompt_tokens, row.cached_tokens, row.completion_tokens, row.reasoning_tokens) for row in exact
     )
-    assert booked == Counter(provider.reported)
+    assert recorded == Counter(provider.reported)
     reported_cost = sum(cost_of(model, prompt, out, cached) for model, prompt, cached, out, _ in provider.reported)
     assert sum(row.cost or 0 for row in exact) == reported_cost
     for row in rows.values():
         assert row.cost == cost_of(row.model, row.prompt_tokens, row.completion_tokens, row.cached_tokens)
         assert row.exact == (made[row.message_id] in (*EXACT, "twice", "busy", "broken", "refused")), row.status
     assert {row.user_id for row in rows.values()} == {*(person.pk for person in people[:3]), None}
-    assert [each for day in books.days() for each in books.differences(day)] == []
-    assert reports.total(Span.last_days(2)).requests == len(kinds)
+    assert [each for day in reconciliation.recorded_days() for each in reconciliation.differences(day)] == []
+    assert reports.total(DateRange.last_days(2)).requests == len(kinds)
 
 
-def test_a_generation_is_priced_as_it_began_when_the_price_changes_at_midnight(
-    shop: None, fake_upstream: FakeUpstream, settings: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_generation_has_the_price_of_its_start_when_the_price_changes_at_midnight(
+    catalogue: None, fake_provider: FakeProvider, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.TIME_ZONE = "Pacific/Auckland"
     midnight = timezone.make_aware(dt.datetime(2031, 5, 2))
@@ -253,34 +268,34 @@ def test_a_generation_is_priced_as_it_began_when_the_price_changes_at_midnight(
     alice = User.objects.create_user("alice")
     gate = Gate()
 
-    async def over_midnight() -> list[uuid.UUID]:
+    async def answer_over_midnight() -> list[uuid.UUID]:
         answers = []
         for script in (gated(gate), text("Hi", usage=(10, 5))):
-            fake_upstream.enqueue(script)
-            sent = await exchange.send(alice, "hello", client_key=str(uuid.uuid4()), model="cheap")
+            fake_provider.enqueue(script)
+            sent = await starting.send(alice, "hello", client_key=str(uuid.uuid4()), model="cheap")
             if not answers:
                 await asyncio.to_thread(gate.wait_until_reached)
                 clock["now"] = midnight
                 gate.open()
-            await runner.current().wait(sent.answer.pk)
+            await current_runner().wait(sent.answer.pk)
             answers.append(sent.answer.pk)
-        await runner.current().drain()
-        await upstream.close()
+        await current_runner().drain()
+        await providers.close()
         return answers
 
-    first, second = (UsageRecord.objects.get(message_id=pk) for pk in asyncio.run(over_midnight()))
+    first, second = (UsageRecord.objects.get(message_id=pk) for pk in asyncio.run(answer_over_midnight()))
     assert first.cost == cost_of("cheap", 10, 5, 0) == 5
     assert second.cost == 15 * 9
     assert first.day == second.day == dt.date(2031, 5, 2)
 
 
-# The ledger is closed
+# Rows do not change
 
 
 @pytest.mark.django_db
 def test_nothing_changes_a_ledger_row() -> None:
     alice = User.objects.create_user("alice")
-    row = book(alice.pk, cost=5)
+    row = add_record(alice.pk, cost=5)
     row.cost = 0
     for attempt in (
         row.save,
@@ -293,38 +308,38 @@ def test_nothing_changes_a_ledger_row() -> None:
         lambda: alice.usage_records.all().delete(),
         lambda: alice.usage_records.update(cost=0),
     ):
-        with pytest.raises(LedgerClosed), transaction.atomic():
+        with pytest.raises(LedgerImmutable), transaction.atomic():
             attempt()
     assert UsageRecord.objects.get().cost == 5
 
 
 @pytest.mark.django_db
-def test_the_same_generation_is_booked_once() -> None:
+def test_a_generation_is_recorded_once() -> None:
     once = outcome(User.objects.create_user("alice").pk, prompt_tokens=7)
-    assert UsageRecord.objects.book(once)
-    assert not UsageRecord.objects.book(once)
+    assert UsageRecord.objects.record(once)
+    assert not UsageRecord.objects.record(once)
     assert DailyUsage.objects.get().prompt_tokens == 7
 
 
 @pytest.mark.django_db
-def test_a_row_that_the_database_does_not_take_is_not_passed_over() -> None:
+def test_a_row_that_the_database_rejects_is_an_error() -> None:
     impossible = outcome(User.objects.create_user("alice").pk, prompt_tokens=-7)
     with pytest.raises(IntegrityError), transaction.atomic():
-        UsageRecord.objects.book(impossible)
+        UsageRecord.objects.record(impossible)
 
 
 @pytest.mark.django_db
 def test_removing_an_account_keeps_its_amounts() -> None:
     alice, bob = User.objects.create_user("alice"), User.objects.create_user("bob")
     for person in (alice, bob):
-        book(person.pk, prompt_tokens=3, cost=2)
+        add_record(person.pk, prompt_tokens=3, cost=2)
         person.delete()
-    book(alice.pk, prompt_tokens=3, cost=2)
+    add_record(alice.pk, prompt_tokens=3, cost=2)
     assert [row.user_id for row in UsageRecord.objects.all()] == [None] * 3
-    (line,) = reports.by("user", Span.last_days(1))
+    (line,) = reports.by("user", DateRange.last_days(1))
     assert (line.key, line.requests, line.people, line.prompt_tokens, line.cost) == ("", 3, 0, 9, 6)
-    assert list(books.differences(site_day())) == []
-    books.rebuild(site_day())
+    assert list(reconciliation.differences(site_day())) == []
+    reconciliation.rebuild(site_day())
     assert DailyUsage.objects.get().cost == 6
 
 
@@ -348,29 +363,40 @@ def test_an_unknown_price_counts_as_the_dearest_of_that_time() -> None:
     price("plain", 60, 2, 50)
     now = timezone.now()
     for days_ago, dearest in ((0, 50), (45, 900), (75, 900)):
-        found = ModelPrice.objects.at("nobody-knows", now - dt.timedelta(days=days_ago))
+        found = ModelPrice.objects.get_effective("nobody-knows", now - dt.timedelta(days=days_ago))
         assert found is not None
         assert found.completion == dearest, days_ago
-    assert ModelPrice.objects.at("was-dear", now).completion == 5
-    assert ModelPrice.objects.at("plain", now - dt.timedelta(days=75)).completion == 900
-    assert ModelPrice.objects.at("plain", now - dt.timedelta(days=100)) is None
+    assert ModelPrice.objects.get_effective("was-dear", now).completion == 5
+    assert ModelPrice.objects.get_effective("plain", now - dt.timedelta(days=75)).completion == 900
+    assert ModelPrice.objects.get_effective("plain", now - dt.timedelta(days=100)) is None
 
 
-@pytest.mark.django_db
-def test_where_no_price_is_known_the_admin_is_told_and_the_cost_is_unknown(settings: Any) -> None:
+@pytest.fixture
+def no_prices(db: None, settings: Any) -> None:
     settings.OPENAI_BASE_URL = "http://127.0.0.1:9/v1"
     ModelPrice.objects.all().delete()
-    assert ["No price is known for any model" in sentence for sentence in prices.notices()] == [True]
-    book(User.objects.create_user("alice").pk, cost=None)
-    total = reports.total(Span.last_days(1))
+
+
+def test_where_no_price_is_known_one_sentence_says_so(no_prices: None) -> None:
+    (sentence,) = prices.missing_price_warnings()
+    assert "No price is known for any model" in sentence
+
+
+def test_where_no_price_is_known_the_cost_is_unknown(no_prices: None) -> None:
+    add_record(User.objects.create_user("alice").pk, cost=None)
+    total = reports.total(DateRange.last_days(1))
     assert (total.cost, total.unpriced) == (0, 1)
+
+
+def test_each_model_without_a_price_is_named(no_prices: None) -> None:
+    ChatModel.objects.update(enabled=False)
+    ChatModel.objects.get_or_create(name="gpt-4o-mini")
     price("plain", 1, 2, 50)
-    assert prices.notices() == ["No price is known for gpt-4o-mini: it counts as plain, the dearest."] * bool(
-        ChatModel.objects.filter(name="gpt-4o-mini").exists()
-    )
+    sentence = "No price is known for gpt-4o-mini: its costs are counted at the price of plain, the highest."
+    assert prices.missing_price_warnings() == [sentence]
 
 
-# Roll-ups
+# Daily totals
 
 AMOUNTS = st.integers(0, 2**40)
 ROWS = st.lists(
@@ -393,7 +419,7 @@ ROWS = st.lists(
 )
 
 
-def _by_hand(rows: list[UsageRecord], key: Callable[[UsageRecord], Any]) -> dict[Any, tuple[int, ...]]:
+def _expected(rows: list[UsageRecord], key: Callable[[UsageRecord], Any]) -> dict[Any, tuple[int, ...]]:
     found: dict[Any, list[int]] = defaultdict(lambda: [0] * 7)
     for row in rows:
         for place, amount in enumerate(
@@ -411,7 +437,7 @@ def _by_hand(rows: list[UsageRecord], key: Callable[[UsageRecord], Any]) -> dict
     return {name: tuple(amounts) for name, amounts in found.items()}
 
 
-def _reported(lines: list[reports.Line]) -> dict[str, tuple[int, ...]]:
+def _reported(lines: list[reports.UsageLine]) -> dict[str, tuple[int, ...]]:
     names = ("requests", "prompt_tokens", "completion_tokens", "cost", "failed", "unpriced", "estimated")
     return {line.key: tuple(getattr(line, name) for name in names) for line in lines if line.requests}
 
@@ -420,8 +446,8 @@ def _reported(lines: list[reports.Line]) -> dict[str, tuple[int, ...]]:
 @hypothesis_settings(
     max_examples=400 if SOAK else 15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(rows=ROWS, removed=st.booleans(), harm=st.booleans())
-def test_roll_ups_equal_the_ledger(rows: list[dict[str, Any]], removed: bool, harm: bool) -> None:
+@given(rows=ROWS, removed=st.booleans(), corrupt=st.booleans())
+def test_the_daily_totals_match_the_ledger(rows: list[dict[str, Any]], removed: bool, corrupt: bool) -> None:
     with transaction.atomic():
         people = [User.objects.create(username=f"p{number}") for number in range(4)]
         today = site_day()
@@ -429,40 +455,42 @@ def test_roll_ups_equal_the_ledger(rows: list[dict[str, Any]], removed: bool, ha
             values = dict(row)
             who, ago = people[values.pop("who")].pk, values.pop("days_ago")
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("chat.models.usage.site_day", lambda moment, ago=ago: today - dt.timedelta(days=ago))
-                book(who, **values)
+                patch.setattr(
+                    "chat.models.usage_records.site_day", lambda moment, ago=ago: today - dt.timedelta(days=ago)
+                )
+                add_record(who, **values)
         if removed:
             people[0].delete()
-        if harm:
+        if corrupt:
             DailyUsage.objects.filter(model="a").update(requests=77, first_token_to_100=5)
             DailyUsage.objects.filter(model="b", day=today).delete()
-        ledger, span = list(UsageRecord.objects.all()), Span.last_days(5)
+        ledger, span = list(UsageRecord.objects.all()), DateRange.last_days(5)
         touched = any(row.model == "a" or (row.model == "b" and row.day == today) for row in ledger)
-        found = [each for day in books.days() for each in books.differences(day)]
-        assert bool(found) == (harm and touched), found
-        for day in books.days():
-            books.rebuild(day)
-        assert not [each for day in books.days() for each in books.differences(day)]
-        assert _reported(reports.by("user", span)) == _by_hand(ledger, lambda row: str(row.user_id or ""))
-        assert _reported(reports.by("model", span)) == _by_hand(ledger, lambda row: row.model)
-        assert _reported(reports.days(span)) == _by_hand(ledger, lambda row: str(row.day))
-        assert sum(DailyUsage.objects.values_list(bucket_of(30_001), flat=True)) == sum(
+        found = [each for day in reconciliation.recorded_days() for each in reconciliation.differences(day)]
+        assert bool(found) == (corrupt and touched), found
+        for day in reconciliation.recorded_days():
+            reconciliation.rebuild(day)
+        assert not [each for day in reconciliation.recorded_days() for each in reconciliation.differences(day)]
+        assert _reported(reports.by("user", span)) == _expected(ledger, lambda row: str(row.user_id or ""))
+        assert _reported(reports.by("model", span)) == _expected(ledger, lambda row: row.model)
+        assert _reported(reports.by_day(span)) == _expected(ledger, lambda row: str(row.day))
+        assert sum(DailyUsage.objects.values_list(first_token_column(30_001), flat=True)) == sum(
             (row.first_token_ms or 0) > 30_000 for row in ledger
         )
         transaction.set_rollback(True)
 
 
 @pytest.mark.django_db
-def test_rebuilding_keeps_refusals_and_drops_what_the_ledger_does_not_know() -> None:
+def test_rebuilding_keeps_refusals_and_removes_totals_without_ledger_rows() -> None:
     alice = User.objects.create_user("alice")
     DailyUsage.objects.add_refusal(alice.pk, "m")
     DailyUsage.objects.add_refusal(alice.pk, "m")
     DailyUsage.objects.create(user=alice, model="never", day=site_day(), requests=3)
-    book(alice.pk, prompt_tokens=4)
-    (found, *others) = books.differences(site_day())
+    add_record(alice.pk, prompt_tokens=4)
+    (found, *others) = reconciliation.differences(site_day())
     assert not others
-    assert str(found) == f"{site_day()} user {alice.pk} never: requests 0 in the ledger, 3 rolled up"
-    books.rebuild(site_day())
+    assert str(found) == f"{site_day()} user {alice.pk} never: requests is 0 in the ledger, 3 in the daily totals"
+    reconciliation.rebuild(site_day())
     assert list(DailyUsage.objects.values_list("model", "requests", "refusals")) == [("m", 1, 2)]
 
 
@@ -473,14 +501,14 @@ def test_rebuilding_keeps_refusals_and_drops_what_the_ledger_does_not_know() -> 
 def test_a_person_in_two_groups_counts_in_both_and_others_share_a_line() -> None:
     alice, bob = User.objects.create_user("alice"), User.objects.create_user("bob")
     alice.groups.add(*(Group.objects.create(name=name) for name in ("Law", "Sales")))
-    book(alice.pk, cost=5)
-    book(bob.pk, cost=7)
-    assert {line.label: line.cost for line in reports.by("group", Span.last_days(1))} == {
+    add_record(alice.pk, cost=5)
+    add_record(bob.pk, cost=7)
+    assert {line.label: line.cost for line in reports.by("group", DateRange.last_days(1))} == {
         "Law": 5,
         "Sales": 5,
         "(no group)": 7,
     }
-    assert reports.total(Span.last_days(1)).cost == 12
+    assert reports.total(DateRange.last_days(1)).cost == 12
 
 
 @pytest.mark.django_db
@@ -488,33 +516,49 @@ def test_a_person_in_two_groups_counts_in_both_and_others_share_a_line() -> None
 def test_reports_take_the_same_queries_for_nothing_and_for_much(rows: int, django_assert_max_num_queries: Any) -> None:
     people = [User.objects.create(username=f"p{number}") for number in range(10)]
     for number in range(rows):
-        book(people[number % 10].pk, model=f"m{number % 5}")
-    span = Span.last_days(90)
+        add_record(people[number % 10].pk, model=f"m{number % 5}")
+    span = DateRange.last_days(90)
     with django_assert_max_num_queries(7):
         reports.total(span)
         for dimension in reports.DIMENSIONS:
             reports.by(dimension, span)
-        assert len(reports.days(span)) == 90
+        assert len(reports.by_day(span)) == 90
 
 
-def test_a_percentile_lies_where_the_answers_are() -> None:
-    def counts(*milliseconds: int) -> list[int]:
-        seen = Counter(bucket_of(each) for each in milliseconds)
-        return [seen[name] for name in reports.FIRST_TOKEN_BUCKETS]
+@pytest.mark.parametrize(
+    ("milliseconds", "share", "expected"),
+    [
+        ([], 0.5, None),
+        ([100], 1.0, 100),
+        ([150] * 10, 0.5, 150),
+        ([150] * 95 + [4000] * 5, 0.95, 200),
+        ([150] * 90 + [4000] * 10, 0.95, 4000),
+        ([10_000_000], 0.5, FIRST_TOKEN_BOUNDS_MS[-1]),
+    ],
+    ids=["none", "one", "interpolated", "bound", "last tenth", "later"],
+)
+def test_a_percentile_is_interpolated_in_its_bucket(
+    milliseconds: list[int], share: float, expected: int | None
+) -> None:
+    counts = Counter(first_token_column(each) for each in milliseconds)
+    assert reports.percentile([counts[name] for name in reports.FIRST_TOKEN_COLUMNS], share) == expected
 
-    assert reports.percentile(counts(), 0.5) is None
-    assert reports.percentile(counts(100), 1.0) == 100
-    assert reports.percentile(counts(*[150] * 10), 0.5) == 150
-    assert reports.percentile(counts(*[150] * 95, *[4000] * 5), 0.95) == 200
-    assert reports.percentile(counts(*[150] * 90, *[4000] * 10), 0.95) == 4000
-    assert reports.percentile(counts(10_000_000), 0.5) == FIRST_TOKEN_BOUNDS_MS[-1]
+
+def test_a_date_range_includes_both_days() -> None:
+    assert DateRange.parse("2026-03-01", "2026-03-31").length == 31
 
 
-def test_a_span_is_read_from_what_people_type() -> None:
-    assert Span.parse("2026-03-01", "2026-03-31").length == 31
-    assert Span.parse("7d", "2026-03-07").first == dt.date(2026, 3, 1)
-    assert Span.parse() == Span.last_days(30)
-    for since, until in (
+def test_a_date_range_may_be_a_number_of_days() -> None:
+    assert DateRange.parse("7d", "2026-03-07").first == dt.date(2026, 3, 1)
+
+
+def test_a_date_range_is_30_days_by_default() -> None:
+    assert DateRange.parse() == DateRange.last_days(30)
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [
         ("2026-04-01", "2026-03-31"),
         ("yesterday", ""),
         ("", "31.3.2026"),
@@ -524,6 +568,8 @@ def test_a_span_is_read_from_what_people_type() -> None:
         ("0001-01-01", "9999-12-31"),
         ("9d", "0001-01-02"),
         ("20260301", ""),
-    ):
-        with pytest.raises(errors.InvalidInput):
-            Span.parse(since, until)
+    ],
+)
+def test_an_invalid_date_range_is_rejected(since: str, until: str) -> None:
+    with pytest.raises(errors.InvalidInput):
+        DateRange.parse(since, until)

@@ -14,14 +14,13 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.cache import caches
 from django.core.checks import run_checks
-from django.db import transaction
 from django.utils import timezone
 
 from chat import errors
 from chat.limits import limiter, plans
-from chat.limits.values import Rule
-from chat.models import LimitOverride, Plan, UsageRecord, User
-from chat.models.usage import Outcome
+from chat.limits.values import Renewal, Rule
+from chat.models import LimitOverride, Plan, User
+from tests.limiting import spend
 
 MINUTE = Rule(name="requests_per_minute", kind="bucket", unit="request", limit=20, window=60)
 TOKENS = Rule(name="tokens_per_day", kind="calendar", unit="token", limit=10_000, period="day")
@@ -54,35 +53,21 @@ def alice(db):
     return User.objects.create(username="alice")
 
 
-def spent(user, tokens):
-    """A line in the ledger."""
-    outcome = Outcome(
-        message_id=uuid.uuid4(),
-        conversation_id=uuid.uuid4(),
-        user_id=user.pk,
-        model="m",
-        status="complete",
-        prompt_tokens=tokens,
-    )
-    with transaction.atomic():
-        UsageRecord.objects.book(outcome)
-
-
 def refused(subject=WHO, rules=PEOPLE, **amounts):
     with pytest.raises(errors.LimitExceeded) as caught:
-        limiter.reserve_sync(subject, rules, lease_id=str(uuid.uuid4()), **amounts)
+        limiter.current().reserve_sync(subject, rules, reservation_id=str(uuid.uuid4()), **amounts)
     return caught.value
 
 
 def take(count, subject=WHO, rules=PEOPLE, **amounts):
     for _ in range(count):
-        lease = str(uuid.uuid4())
-        limiter.reserve_sync(subject, rules, lease_id=lease, **amounts)
-        limiter.settle_sync(subject, lease_id=lease, tokens=amounts.get("tokens", 0), cost=0)
+        reservation_id = str(uuid.uuid4())
+        limiter.current().reserve_sync(subject, rules, reservation_id=reservation_id, **amounts)
+        limiter.current().settle_sync(subject, reservation_id=reservation_id, tokens=amounts.get("tokens", 0), cost=0)
 
 
 def used(subject=WHO, rules=PEOPLE):
-    return {state.rule.name: state.used for state in limiter.peek_sync(subject, rules)}
+    return {state.rule.name: state.used for state in limiter.current().peek_sync(subject, rules)}
 
 
 def test_it_admits_the_limit_then_names_it_and_the_seconds():
@@ -120,11 +105,11 @@ def test_all_violated_rules_are_named_and_the_longest_wait_counts():
 
 
 def test_one_answer_too_many_is_told_to_wait_or_stop_one():
-    for lease in ("a", "b"):
-        limiter.reserve_sync("user:x", PEOPLE, lease_id=lease)
+    for reservation_id in ("a", "b"):
+        limiter.current().reserve_sync("user:x", PEOPLE, reservation_id=reservation_id)
     assert refused("user:x").message.startswith("You already have 2 answers running. Wait for an answer or stop one")
-    limiter.settle_sync("user:x", lease_id="a", tokens=0, cost=0)
-    limiter.reserve_sync("user:x", PEOPLE, lease_id="c")
+    limiter.current().settle_sync("user:x", reservation_id="a", tokens=0, cost=0)
+    limiter.current().reserve_sync("user:x", PEOPLE, reservation_id="c")
 
 
 def test_what_no_wait_can_help_has_no_retry_after():
@@ -136,33 +121,35 @@ def test_what_no_wait_can_help_has_no_retry_after():
     assert "10,000 tokens per day" in too_large.message
 
 
-def test_a_lease_runs_out_unless_it_is_renewed(clock):
-    limiter.reserve_sync(WHO, PEOPLE, lease_id="dead", tokens=1_000)
-    limiter.reserve_sync(WHO, PEOPLE, lease_id="alive", tokens=1_000)
+def test_a_reservation_expires_unless_it_is_renewed(clock):
+    limiter.current().reserve_sync(WHO, PEOPLE, reservation_id="dead", tokens=1_000)
+    limiter.current().reserve_sync(WHO, PEOPLE, reservation_id="alive", tokens=1_000)
     clock(30)
-    asyncio.run(limiter.renew(WHO, PEOPLE, lease_id="alive", tokens=700, cost=0))
+    renewal = Renewal(subject=WHO, rules=PEOPLE, reservation_id="alive", tokens=700, cost=0)
+    asyncio.run(limiter.current().renew([renewal]))
     clock(20)
-    (running,) = limiter.leases_sync(WHO)
-    assert (running.lease_id, running.tokens_so_far, running.tokens) == ("alive", 700, 1_000)
+    (running,) = limiter.current().reservations_sync(WHO)
+    assert (running.reservation_id, running.tokens_so_far, running.tokens) == ("alive", 700, 1_000)
     assert timezone.now() - running.started < dt.timedelta(minutes=1)
 
 
-def test_a_refund_gives_the_request_and_the_hold_back():
-    limiter.reserve_sync(WHO, PEOPLE, lease_id="a", tokens=500)
-    assert limiter.settle_sync(WHO, lease_id="a", tokens=0, cost=0, refund_request=True)
+def test_a_refund_gives_the_request_and_the_reserved_tokens_back():
+    limiter.current().reserve_sync(WHO, PEOPLE, reservation_id="a", tokens=500)
+    assert limiter.current().settle_sync(WHO, reservation_id="a", tokens=0, cost=0, refund_request=True)
     assert used() == {"requests_per_minute": 0, "tokens_per_day": 0, "concurrent_answers": 0}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_event_loop_and_plain_code_share_one_limiter():
     async def use():
-        grant = await limiter.reserve(WHO, PEOPLE, lease_id="a", tokens=500, cost=2)
-        assert not grant.already
-        assert (await limiter.reserve(WHO, PEOPLE, lease_id="a", tokens=500, cost=2)).already
-        assert [lease.lease_id for lease in await limiter.leases(WHO)] == ["a"]
-        assert await limiter.settle(WHO, PEOPLE, lease_id="a", tokens=450, cost=2)
-        return await limiter.peek(WHO, PEOPLE)
+        grant = await limiter.current().reserve(WHO, PEOPLE, reservation_id="a", tokens=500, cost=2)
+        assert grant.is_new
+        assert not (await limiter.current().reserve(WHO, PEOPLE, reservation_id="a", tokens=500, cost=2)).is_new
+        assert [each.reservation_id for each in limiter.current().reservations_sync(WHO)] == ["a"]
+        assert await limiter.current().settle(WHO, reservation_id="a", tokens=450, cost=2)
 
-    states = asyncio.run(use())
+    asyncio.run(use())
+    states = limiter.current().peek_sync(WHO, PEOPLE)
     assert {state.rule.name: state.remaining for state in states} == {
         "requests_per_minute": 19,
         "tokens_per_day": 9_550,
@@ -179,8 +166,8 @@ def test_threads_get_exactly_the_limit(monkeypatch):
         gate.wait()
         for turn in range(150):
             try:
-                limiter.reserve_sync(WHO, (rule,), lease_id=f"{number}-{turn}")
-                limiter.settle_sync(WHO, lease_id=f"{number}-{turn}", tokens=0, cost=0)
+                limiter.current().reserve_sync(WHO, (rule,), reservation_id=f"{number}-{turn}")
+                limiter.current().settle_sync(WHO, reservation_id=f"{number}-{turn}", tokens=0, cost=0)
             except errors.LimitExceeded:
                 continue
             admitted.append(number)
@@ -198,7 +185,7 @@ def test_threads_get_exactly_the_limit(monkeypatch):
 
 def test_two_hundred_tasks_at_once_get_exactly_the_limit():
     async def hammer():
-        tries = [limiter.reserve(WHO, (MINUTE,), lease_id=f"{n}") for n in range(200)]
+        tries = [limiter.current().reserve(WHO, (MINUTE,), reservation_id=f"{n}") for n in range(200)]
         return await asyncio.gather(*tries, return_exceptions=True)
 
     assert sum(isinstance(result, limiter.Grant) for result in asyncio.run(hammer())) == 20
@@ -211,7 +198,7 @@ def test_refusals_are_kept_for_whoever_has_to_explain_them(clock):
     clock(120)
     take(20)
     refused()
-    newest, oldest = limiter.refusals_sync(WHO)
+    newest, oldest = limiter.current().refusals_sync(WHO)
     assert (newest.times, oldest.times) == (1, 3)
     assert oldest.waits == {"requests_per_minute": 3}
     assert newest.first - oldest.last >= dt.timedelta(seconds=119)
@@ -220,16 +207,16 @@ def test_refusals_are_kept_for_whoever_has_to_explain_them(clock):
 def test_clearing_the_cache_clears_rates_but_not_the_ledger_s_quotas(alice):
     subject = plans.subject_of(alice)
     take(5, subject, tokens=100)
-    spent(alice, 400)
+    spend(alice, 400)
     caches["ratelimit"].clear()
     assert used(subject) == {"requests_per_minute": 0, "tokens_per_day": 400, "concurrent_answers": 0}
 
 
 def test_a_reset_stands_even_where_only_the_ledger_knew(alice):
     subject = plans.subject_of(alice)
-    spent(alice, 400)
+    spend(alice, 400)
     assert used(subject)["tokens_per_day"] == 400
-    limiter.reset_sync(subject)
+    limiter.current().reset_sync(subject)
     assert used(subject)["tokens_per_day"] == 0
     take(1, subject, tokens=70)
     assert used(subject)["tokens_per_day"] == 70
@@ -238,8 +225,8 @@ def test_a_reset_stands_even_where_only_the_ledger_knew(alice):
 @pytest.mark.django_db(transaction=True)
 def test_the_event_loop_reads_the_ledger_too():
     bob = User.objects.create(username="bob")
-    spent(bob, 9_000)
-    grant = asyncio.run(limiter.reserve(plans.subject_of(bob), PEOPLE, lease_id="a", tokens=5_000))
+    spend(bob, 9_000)
+    grant = asyncio.run(limiter.current().reserve(plans.subject_of(bob), PEOPLE, reservation_id="a", tokens=5_000))
     assert grant.tokens == 1_000
 
 
@@ -288,8 +275,8 @@ def test_a_change_of_plan_acts_on_the_next_request(alice):
 def test_failed_logins_count_and_successful_ones_do_not():
     subject = plans.login_subject("Alice")
     for number in range(30):
-        limiter.reserve_sync(subject, plans.login_rules(subject), lease_id=f"{number}")
-        limiter.settle_sync(subject, lease_id=f"{number}", tokens=0, cost=0, refund_request=True)
+        limiter.current().reserve_sync(subject, plans.login_rules(subject), reservation_id=f"{number}")
+        limiter.current().settle_sync(subject, reservation_id=f"{number}", tokens=0, cost=0, refund_request=True)
     take(10, subject, plans.login_rules(subject))
     error = refused(plans.login_subject(" alice "), plans.login_rules(subject))
     assert re.fullmatch(r"Too many attempts\. Try again in \d+ seconds \(\d+ min\)\.", error.message)
@@ -319,16 +306,15 @@ def test_no_name_reaches_the_cache():
         (0, "", "", "unknown"),
     ],
 )
-def test_the_address_is_the_right_most_one_no_proxy_of_ours_vouches_for(proxies, forwarded, remote, expected):
+def test_the_address_is_the_right_most_one_that_no_trusted_proxy_has(proxies, forwarded, remote, expected, settings):
+    settings.TRUSTED_PROXIES = proxies
     meta = {"HTTP_X_FORWARDED_FOR": forwarded, "REMOTE_ADDR": remote}
-    assert plans.client_address(meta, proxies) == f"ip:{expected}"
-    scope = {"headers": [(b"x-forwarded-for", forwarded.encode())], "client": (remote, 1) if remote else None}
-    assert plans.scope_address(scope, proxies) == f"ip:{expected}"
+    assert plans.client_address(meta) == f"ip:{expected}"
 
 
 def test_neighbours_in_one_network_share_their_limit():
-    first, second = (plans.client_address({"REMOTE_ADDR": f"2001:db8::{n}"}, 0) for n in (1, 2))
-    assert first == second != plans.client_address({"REMOTE_ADDR": "2001:db8:0:1::1"}, 0)
+    first, second = (plans.client_address({"REMOTE_ADDR": f"2001:db8::{n}"}) for n in (1, 2))
+    assert first == second != plans.client_address({"REMOTE_ADDR": "2001:db8:0:1::1"})
 
 
 MEMBER = re.compile(r'"[a-z_]+"(;[a-z]+=(\d{1,15}|"[a-z-]+"))+')
@@ -336,7 +322,7 @@ MEMBER = re.compile(r'"[a-z_]+"(;[a-z]+=(\d{1,15}|"[a-z-]+"))+')
 
 def test_headers_are_structured_fields_with_the_tightest_rule_first():
     take(15, tokens=100)
-    fields = limiter.headers(limiter.peek_sync(WHO, PEOPLE))
+    fields = limiter.headers(limiter.current().peek_sync(WHO, PEOPLE))
     for name in ("RateLimit", "RateLimit-Policy"):
         members = fields[name].split(", ")
         assert all(MEMBER.fullmatch(member) for member in members)
@@ -355,7 +341,7 @@ def test_a_refusal_s_headers_name_only_what_refused():
         "RateLimit": '"requests_per_minute";r=0;t=3',
         "Retry-After": "3",
     }
-    assert limiter.headers(errors.UpstreamBusy(retry_after=7)) == {"Retry-After": "7"}
+    assert limiter.headers(errors.ProviderBusy(retry_after=7)) == {"Retry-After": "7"}
 
 
 @pytest.mark.parametrize(

@@ -36,11 +36,11 @@ def rows(*arguments):
     return json.loads(limits(*arguments, "--format=json")[0])
 
 
-def send(user, lease, tokens=900, end=True):
+def send(user, reservation_id, tokens=900, end=True):
     subject = plans.subject_of(user)
-    limiter.reserve_sync(subject, plans.rules_for(user), lease_id=lease, tokens=tokens)
+    limiter.current().reserve_sync(subject, plans.rules_for(user), reservation_id=reservation_id, tokens=tokens)
     if end:
-        limiter.settle_sync(subject, lease_id=lease, tokens=tokens, cost=0)
+        limiter.current().settle_sync(subject, reservation_id=reservation_id, tokens=tokens, cost=0)
 
 
 def be_refused(user):

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import threading
-import time
 import uuid
 from collections import defaultdict
 from dataclasses import replace
@@ -17,17 +16,17 @@ import pytest
 from django.urls import reverse
 
 from chat import errors
-from chat.limits import breaker, limiter, plans
+from chat.limits import circuit_breaker, limiter, plans
 from chat.limits import rules as pure
-from chat.limits.leases import LEASE_MS
-from chat.limits.periods import edges
+from chat.limits.periods import period_edges
+from chat.limits.reservations import RESERVATION_MS
 from chat.limits.values import Rule
 from chat.models import ServerProcess, User
 from tests import hammer
 from tests.conftest import require_service
+from tests.limiting import most_in_any, spend
 from tests.services import RedisServer
-from tests.test_limits import spent
-from tests.test_limits_rules import most_in_any
+from tests.waiting import await_until, wait_until
 
 TRIES = 1_000 if os.environ.get("SOAK") == "1" else 200
 N = 50
@@ -60,7 +59,7 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def server(shared, settings, monkeypatch):
     """A Redis of this module's own, which the limiter uses."""
-    monkeypatch.setattr(breaker, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(circuit_breaker, "PROBE_SECONDS", 0.0)
     settings.CACHES = hammer.redis_caches(shared.url)
     yield shared
     if shared.process is None:
@@ -103,7 +102,7 @@ def subject():
 
 
 def used(name, rules=PEOPLE):
-    return {state.rule.name: state.used for state in limiter.peek_sync(name, rules)}
+    return {state.rule.name: state.used for state in limiter.current().peek_sync(name, rules)}
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +133,8 @@ def test_eight_processes_never_exceed_a_window_while_it_slides(server, crew):
     assert most_in_any(times, rule.window_ms) <= rule.limit
 
 
-def wait_for_lines(diary, count):
-    while not Path(diary).exists() or Path(diary).read_text().count("\n") < count:
-        time.sleep(0.01)
+def lines_in(diary):
+    return Path(diary).read_text().count("\n") if Path(diary).exists() else 0
 
 
 def test_killed_processes_leave_their_last_words_and_nothing_else(server, tmp_path):
@@ -149,44 +147,44 @@ def test_killed_processes_leave_their_last_words_and_nothing_else(server, tmp_pa
     for worker in workers:
         worker.start()
     for number, worker in enumerate(workers):
-        wait_for_lines(diaries[number], 200)
+        wait_until(lambda number=number: lines_in(diaries[number]) >= 200)
         worker.kill()
         worker.join()
     said = defaultdict(dict)
     for diary in tmp_path.iterdir():
         for line in diary.read_text().splitlines():
-            verb, lease, amount = line.split()
-            said[lease][verb] = int(amount)
+            verb, reservation_id, amount = line.split()
+            said[reservation_id][verb] = int(amount)
     sure = [words for words in said.values() if "settled" in words]
     cut = [words for words in said.values() if "settled" not in words]
     assert len(sure) > 50
     now, state = hammer.store_at(server.url).read(name)
-    later = now + LEASE_MS
-    (booked,) = pure.peek(state, later, rules, edges=edges(now, ZoneInfo("UTC")), seeds={}).states
+    later = now + RESERVATION_MS
+    (booked,) = pure.peek(state, later, rules, edges=period_edges(now, ZoneInfo("UTC")), initial_counts={}).states
     least = sum(min(words.get("renewed", 0), words.get("settle", 10**9)) for words in cut)
     most = sum(max(words.get("renew", 0), words.get("settle", 0)) for words in cut)
     settled = sum(words["settled"] for words in sure)
     assert settled + least <= booked.used <= settled + most
-    assert booked.held == 0
+    assert booked.reserved == 0
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_it_works_on_both_redis_backends(server, settings, backend):
     settings.CACHES = hammer.redis_caches(server.url, backend)
     name = subject()
-    grant = limiter.reserve_sync(name, PEOPLE, lease_id="a", tokens=900, cost=3)
-    assert (grant.tokens, grant.already, grant.degraded) == (900, False, False)
-    assert limiter.reserve_sync(name, PEOPLE, lease_id="a", tokens=900).already
-    assert [lease.lease_id for lease in limiter.leases_sync(name)] == ["a"]
-    assert limiter.settle_sync(name, lease_id="a", tokens=400, cost=1)
-    assert not limiter.settle_sync(name, lease_id="a", tokens=400, cost=1)
+    grant = limiter.current().reserve_sync(name, PEOPLE, reservation_id="a", tokens=900, cost=3)
+    assert (grant.tokens, grant.is_new, grant.degraded) == (900, True, False)
+    assert not limiter.current().reserve_sync(name, PEOPLE, reservation_id="a", tokens=900).is_new
+    assert [each.reservation_id for each in limiter.current().reservations_sync(name)] == ["a"]
+    assert limiter.current().settle_sync(name, reservation_id="a", tokens=400, cost=1)
+    assert not limiter.current().settle_sync(name, reservation_id="a", tokens=400, cost=1)
     assert used(name) == {"requests_per_minute": 1, "tokens_per_day": 400, "concurrent_answers": 0}
-    limiter.reset_sync(name, "tokens_per_day")
+    limiter.current().reset_sync(name, "tokens_per_day")
     assert used(name)["tokens_per_day"] == 0
 
 
 def test_the_key_can_be_read_and_expires(server):
-    limiter.reserve_sync("ip:10.0.0.1", PEOPLE, lease_id="a")
+    limiter.current().reserve_sync("ip:10.0.0.1", PEOPLE, reservation_id="a")
     with server.client() as client:
         assert client.keys() == [b":1:rl:ip:10.0.0.1"]
         assert 8 * 86_400 <= client.ttl(":1:rl:ip:10.0.0.1") <= 9 * 86_400
@@ -199,72 +197,71 @@ def test_any_number_of_rules_is_one_script_call(server):
 
     rules = tuple(plans.build(dict.fromkeys(plans.LIMIT_NAMES, 10**6)))
     assert len(rules) == 8
-    limiter.reserve_sync("ip:10.0.0.2", rules, lease_id="warm", tokens=1)
-    limiter.reserve_sync("ip:10.0.0.2", rules, lease_id="warm2", tokens=1)
+    limiter.current().reserve_sync("ip:10.0.0.2", rules, reservation_id="warm", tokens=1)
+    limiter.current().reserve_sync("ip:10.0.0.2", rules, reservation_id="warm2", tokens=1)
     with server.client() as client:
         before = calls(client)
-        limiter.reserve_sync("ip:10.0.0.2", rules, lease_id="counted", tokens=1)
+        limiter.current().reserve_sync("ip:10.0.0.2", rules, reservation_id="counted", tokens=1)
         assert calls(client) == before | {"evalsha": before["evalsha"] + 1}
 
 
 def test_a_forgotten_script_is_sent_again(server):
     name = subject()
-    limiter.reserve_sync(name, PEOPLE, lease_id="a", tokens=500)
+    limiter.current().reserve_sync(name, PEOPLE, reservation_id="a", tokens=500)
     with server.client() as client:
         client.script_flush()
     renewals = [
-        limiter.Renewal(subject=name, rules=PEOPLE, lease_id="a", tokens=300, cost=0),
-        limiter.Renewal(subject=subject(), rules=PEOPLE, lease_id="b", tokens=1, cost=0),
+        limiter.Renewal(subject=name, rules=PEOPLE, reservation_id="a", tokens=300, cost=0),
+        limiter.Renewal(subject=subject(), rules=PEOPLE, reservation_id="b", tokens=1, cost=0),
     ]
-    asyncio.run(limiter.renew_many(renewals))
-    assert [lease.tokens_so_far for lease in limiter.leases_sync(name)] == [300]
+    asyncio.run(limiter.current().renew(renewals))
+    assert [each.tokens_so_far for each in limiter.current().reservations_sync(name)] == [300]
     with server.client() as client:
         client.script_flush()
-    assert limiter.settle_sync(name, lease_id="a", tokens=300, cost=0)
+    assert limiter.current().settle_sync(name, reservation_id="a", tokens=300, cost=0)
 
 
 def test_a_flushed_redis_takes_the_quota_from_the_ledger(server, alice):
     name = plans.subject_of(alice)
-    limiter.reserve_sync(name, PEOPLE, lease_id="a", tokens=4_000)
-    spent(alice, 4_000)
-    limiter.settle_sync(name, lease_id="a", tokens=4_000, cost=7)
+    limiter.current().reserve_sync(name, PEOPLE, reservation_id="a", tokens=4_000)
+    spend(alice, 4_000)
+    limiter.current().settle_sync(name, reservation_id="a", tokens=4_000, cost=7)
     with server.client() as client:
         client.flushall()
     assert used(name)["tokens_per_day"] == 4_000
-    assert limiter.reserve_sync(name, PEOPLE, lease_id="b", tokens=9_000).tokens == 6_000
+    assert limiter.current().reserve_sync(name, PEOPLE, reservation_id="b", tokens=9_000).tokens == 6_000
     assert used(name)["tokens_per_day"] == 4_000
 
 
 def test_an_answer_that_outlives_the_data_is_counted_once(server, alice):
     name = plans.subject_of(alice)
-    limiter.reserve_sync(name, PEOPLE, lease_id="a", tokens=4_000)
+    limiter.current().reserve_sync(name, PEOPLE, reservation_id="a", tokens=4_000)
     with server.client() as client:
         client.flushall()
-    asyncio.run(limiter.renew(name, PEOPLE, lease_id="a", tokens=1_000, cost=0))
+    renewal = limiter.Renewal(subject=name, rules=PEOPLE, reservation_id="a", tokens=1_000, cost=0)
+    asyncio.run(limiter.current().renew([renewal]))
     assert used(name) == {"requests_per_minute": 0, "tokens_per_day": 0, "concurrent_answers": 1}
-    spent(alice, 2_000)
-    assert limiter.settle_sync(name, lease_id="a", tokens=2_000, cost=0)
-    limiter.reserve_sync(name, PEOPLE, lease_id="b", tokens=300)
+    spend(alice, 2_000)
+    assert limiter.current().settle_sync(name, reservation_id="a", tokens=2_000, cost=0)
+    limiter.current().reserve_sync(name, PEOPLE, reservation_id="b", tokens=300)
     assert used(name)["tokens_per_day"] == 2_000
 
 
-def test_whoever_leaves_while_asking_holds_nothing(server):
+def test_a_cancelled_call_leaves_no_reservation(server):
     name = subject()
 
     async def leave_after(hops):
-        task = asyncio.ensure_future(limiter.reserve(name, PEOPLE, lease_id=f"hops-{hops}", tokens=10))
+        reserve = limiter.current().reserve(name, PEOPLE, reservation_id=f"hops-{hops}", tokens=10)
+        task = asyncio.ensure_future(reserve)
         for _ in range(hops):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        for _ in range(500):
-            await asyncio.sleep(0.01)
-            if not await limiter.leases(name) and not limiter._returning:
-                return
-        raise AssertionError(f"after {hops} hops a lease stays")
+        await await_until(lambda: len(asyncio.all_tasks()) == 1, message="the reservation is not given back")
 
     for hops in range(6):
         asyncio.run(leave_after(hops))
+        assert limiter.current().reservations_sync(name) == [], f"after {hops} hops"
     assert used(name)["requests_per_minute"] == 0
 
 
@@ -272,8 +269,8 @@ def refuse_after(name, rules, most=60):
     """How many requests are let through."""
     for number in range(most):
         try:
-            limiter.reserve_sync(name, rules, lease_id=f"try-{number}")
-            limiter.settle_sync(name, lease_id=f"try-{number}", tokens=0, cost=0)
+            limiter.current().reserve_sync(name, rules, reservation_id=f"try-{number}")
+            limiter.current().settle_sync(name, reservation_id=f"try-{number}", tokens=0, cost=0)
         except errors.LimitExceeded:
             return number
     return most
@@ -283,8 +280,8 @@ def refuse_after(name, rules, most=60):
 def test_a_black_hole_costs_three_calls_and_then_nothing(black_hole, settings):
     settings.LIMITER_WHEN_DOWN = "local"
     assert refuse_after("user:1", PEOPLE) == 20
-    assert limiter.degraded()
-    assert len(black_hole) == breaker.FAILURES
+    assert limiter.current().is_degraded
+    assert len(black_hole) == circuit_breaker.FAILURES
 
 
 def test_admins_see_that_limits_are_decided_without_redis(black_hole, settings, client, alice):
@@ -293,7 +290,7 @@ def test_admins_see_that_limits_are_decided_without_redis(black_hole, settings, 
     client.force_login(User.objects.get(pk=alice.pk))
     page = client.get(reverse("admin:chat_health")).content.decode()
     assert "limits are decided without it, as LIMITER_WHEN_DOWN=local says" in page
-    assert limiter.degraded()
+    assert limiter.current().is_degraded
     settings.CACHES = {name: {"BACKEND": LOCMEM} for name in ("default", "ratelimit")}
     assert "limits are decided without it" not in client.get(reverse("admin:chat_health")).content.decode()
 
@@ -304,29 +301,32 @@ def test_each_process_takes_its_share_while_redis_is_down(black_hole, settings):
     for pid in range(4):
         ServerProcess.objects.create(host="h", pid=pid)
     assert refuse_after("user:1", (MINUTE,)) == 5
-    assert limiter.reserve_sync("user:2", (TOKENS,), lease_id="a", tokens=5_000).tokens == 2_500
+    assert limiter.current().reserve_sync("user:2", (TOKENS,), reservation_id="a", tokens=5_000).tokens == 2_500
 
 
 def test_a_quota_knows_the_ledger_while_redis_is_down(black_hole, settings, alice):
     settings.LIMITER_WHEN_DOWN = "local"
-    spent(alice, 9_000)
-    assert limiter.reserve_sync(plans.subject_of(alice), (TOKENS,), lease_id="a", tokens=5_000).tokens == 1_000
+    spend(alice, 9_000)
+    assert (
+        limiter.current().reserve_sync(plans.subject_of(alice), (TOKENS,), reservation_id="a", tokens=5_000).tokens
+        == 1_000
+    )
     with pytest.raises(errors.LimitExceeded):
-        limiter.reserve_sync(plans.subject_of(alice), (TOKENS,), lease_id="b", tokens=5_000)
+        limiter.current().reserve_sync(plans.subject_of(alice), (TOKENS,), reservation_id="b", tokens=5_000)
 
 
 def test_closed_means_closed(black_hole, settings):
     settings.LIMITER_WHEN_DOWN = "closed"
-    with pytest.raises(errors.LimiterDown):
-        limiter.reserve_sync("user:1", PEOPLE, lease_id="a")
-    with pytest.raises(errors.LimiterDown):
-        limiter.settle_sync("user:1", lease_id="a", tokens=0, cost=0)
+    with pytest.raises(errors.LimiterUnavailable):
+        limiter.current().reserve_sync("user:1", PEOPLE, reservation_id="a")
+    with pytest.raises(errors.LimiterUnavailable):
+        limiter.current().settle_sync("user:1", reservation_id="a", tokens=0, cost=0)
 
 
 @pytest.mark.django_db
 def test_open_lets_people_through_but_not_who_is_trying_to_log_in(black_hole, settings):
     settings.LIMITER_WHEN_DOWN = "open"
-    grants = [limiter.reserve_sync("user:1", PEOPLE, lease_id=f"{n}", tokens=7) for n in range(30)]
+    grants = [limiter.current().reserve_sync("user:1", PEOPLE, reservation_id=f"{n}", tokens=7) for n in range(30)]
     assert {(grant.tokens, grant.degraded) for grant in grants} == {(7, True)}
     name = plans.login_subject("alice")
     assert refuse_after(name, plans.login_rules(name)) == plans.LOGIN_NAME.limit
@@ -335,16 +335,21 @@ def test_open_lets_people_through_but_not_who_is_trying_to_log_in(black_hole, se
 @pytest.mark.django_db
 def test_a_frozen_redis_is_left_alone_and_found_again(server, settings):
     settings.LIMITER_WHEN_DOWN = "local"
-    limiter.reserve_sync("user:7", PEOPLE, lease_id="before", tokens=100)
+    limiter.current().reserve_sync("user:7", PEOPLE, reservation_id="before", tokens=100)
     server.freeze()
-    during = limiter.reserve_sync("user:7", PEOPLE, lease_id="during", tokens=100)
+    during = limiter.current().reserve_sync("user:7", PEOPLE, reservation_id="during", tokens=100)
     assert during.degraded
     server.thaw()
-    assert limiter.reserve_sync("user:7", PEOPLE, lease_id="during", tokens=100).already, "asked again, known again"
-    assert {lease.lease_id for lease in limiter.leases_sync("user:7")} == {"before", "during"}
-    assert limiter.settle_sync("user:7", lease_id="during", tokens=60, cost=0)
-    assert not limiter.settle_sync("user:7", lease_id="during", tokens=60, cost=0)
-    assert not limiter.degraded()
+    assert not limiter.current().reserve_sync("user:7", PEOPLE, reservation_id="during", tokens=100).is_new, (
+        "asked again, known again"
+    )
+    assert {each.reservation_id for each in limiter.current().reservations_sync("user:7")} == {
+        "before",
+        "during",
+    }
+    assert limiter.current().settle_sync("user:7", reservation_id="during", tokens=60, cost=0)
+    assert not limiter.current().settle_sync("user:7", reservation_id="during", tokens=60, cost=0)
+    assert not limiter.current().is_degraded
     assert used("user:7")["tokens_per_day"] == 60
 
 
@@ -352,38 +357,40 @@ def test_a_frozen_redis_is_left_alone_and_found_again(server, settings):
 def test_an_answer_begun_without_redis_is_known_to_the_next_one(server, settings):
     settings.LIMITER_WHEN_DOWN = "local"
     server.stop()
-    assert limiter.reserve_sync("user:8", PEOPLE, lease_id="during", tokens=100).degraded
+    assert limiter.current().reserve_sync("user:8", PEOPLE, reservation_id="during", tokens=100).degraded
     server.start()
-    assert limiter.reserve_sync("user:8", PEOPLE, lease_id="during", tokens=100).already
-    assert [lease.lease_id for lease in limiter.leases_sync("user:8")] == ["during"]
+    assert not limiter.current().reserve_sync("user:8", PEOPLE, reservation_id="during", tokens=100).is_new
+    assert [each.reservation_id for each in limiter.current().reservations_sync("user:8")] == ["during"]
 
 
 @pytest.mark.django_db
 def test_an_answer_begun_without_redis_is_settled_with_it_once(server, settings):
     settings.LIMITER_WHEN_DOWN = "local"
     server.stop()
-    limiter.reserve_sync("user:8", PEOPLE, lease_id="during", tokens=100)
+    limiter.current().reserve_sync("user:8", PEOPLE, reservation_id="during", tokens=100)
     server.start()
-    assert limiter.settle_sync("user:8", lease_id="during", tokens=80, cost=0)
-    assert not limiter.settle_sync("user:8", lease_id="during", tokens=80, cost=0)
+    assert limiter.current().settle_sync("user:8", reservation_id="during", tokens=80, cost=0)
+    assert not limiter.current().settle_sync("user:8", reservation_id="during", tokens=80, cost=0)
 
 
 def test_every_outage_asks_the_ledger_anew(server, settings, alice):
     settings.LIMITER_WHEN_DOWN = "local"
     name = plans.subject_of(alice)
     for spends, left in ((2_000, 8_000), (7_000, 1_000)):
-        spent(alice, spends)
+        spend(alice, spends)
         server.stop()
-        assert limiter.reserve_sync(name, (TOKENS,), lease_id=f"lease-{spends}", tokens=9_999).tokens == left
-        limiter.settle_sync(name, lease_id=f"lease-{spends}", tokens=0, cost=0)
+        assert (
+            limiter.current().reserve_sync(name, (TOKENS,), reservation_id=f"id-{spends}", tokens=9_999).tokens == left
+        )
+        limiter.current().settle_sync(name, reservation_id=f"id-{spends}", tokens=0, cost=0)
         server.start()
-        assert not limiter.degraded() or limiter.leases_sync(name) == []
+        assert not limiter.current().is_degraded or limiter.current().reservations_sync(name) == []
 
 
 @pytest.mark.django_db
 def test_settling_without_redis_says_so_where_it_cannot_be_booked(server, settings):
     settings.LIMITER_WHEN_DOWN = "local"
-    limiter.reserve_sync("user:9", PEOPLE, lease_id="a", tokens=1)
+    limiter.current().reserve_sync("user:9", PEOPLE, reservation_id="a", tokens=1)
     server.freeze()
-    with pytest.raises(errors.LimiterDown):
-        limiter.settle_sync("user:9", lease_id="a", tokens=1, cost=0)
+    with pytest.raises(errors.LimiterUnavailable):
+        limiter.current().settle_sync("user:9", reservation_id="a", tokens=1, cost=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections import deque
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
@@ -12,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat.limits import periods
 from chat.limits import rules as pure
-from chat.limits.leases import LEASE_MS, SWEPT_MS
-from chat.limits.refusals import refusals as recorded
-from chat.limits.values import NEVER, Request, Rule
+from chat.limits.periods import period_edges
+from chat.limits.refusal_log import refusals as recorded
+from chat.limits.reservations import EXPIRED_KEPT_MS, RESERVATION_MS
+from chat.limits.values import NEVER, Renewal, ReservationRequest, Rule, Settlement
+from tests.limiting import most_in_any
 
 EXAMPLES = 2_000 if os.environ.get("SOAK") == "1" else 80
 pytestmark = pytest.mark.timeout(1800 if EXAMPLES > 80 else 120)
@@ -35,7 +35,7 @@ REQUESTS = Rule(name="requests_day", kind="calendar", unit="request", limit=6, p
 COST = Rule(name="cost_month", kind="calendar", unit="cost", limit=9_000, period="month")
 ANSWERS = Rule(name="answers", kind="concurrent", unit="answer", limit=2)
 ALL = (BUCKET, WINDOW, PACE, DAY, REQUESTS, COST, ANSWERS)
-SEEDS = {rule.name: 0 for rule in ALL}
+COUNTS = {rule.name: 0 for rule in ALL}
 
 steps = st.lists(st.integers(0, 9_000), min_size=1, max_size=80)
 rule_sets = st.lists(st.sampled_from(ALL), min_size=1, max_size=5, unique=True).map(tuple)
@@ -48,50 +48,44 @@ class Subject:
         self.rules, self.now, self.zone = rules, now, zone
         self.state, self.count = {}, 0
 
-    def ask(self, tokens=0, cost=0, lease=None, at=None, rules=None, min_tokens=1):
-        self.count += lease is None
-        request = Request(lease_id=lease or f"lease-{self.count}", tokens=tokens, cost=cost, min_tokens=min_tokens)
+    def ask(self, tokens=0, cost=0, reservation_id=None, at=None, rules=None, min_tokens=1):
+        self.count += reservation_id is None
+        request = ReservationRequest(
+            reservation_id=reservation_id or f"id-{self.count}",
+            tokens=tokens,
+            cost=cost,
+            min_tokens=min_tokens,
+        )
         now = self.now if at is None else at
         self.state, decision = pure.decide(
             self.state,
             now,
             self.rules if rules is None else rules,
             request,
-            edges=periods.edges(now, self.zone),
-            seeds=SEEDS,
+            edges=period_edges(now, self.zone),
+            initial_counts=COUNTS,
         )
         return decision
 
-    def renew(self, lease, tokens=0, cost=0):
-        edges = periods.edges(self.now, self.zone)
-        self.state = pure.renew(self.state, self.now, self.rules, lease_id=lease, tokens=tokens, cost=cost, edges=edges)
+    def renew(self, reservation_id, tokens=0, cost=0):
+        edges = period_edges(self.now, self.zone)
+        renewal = Renewal(subject="s", rules=self.rules, reservation_id=reservation_id, tokens=tokens, cost=cost)
+        self.state = pure.renew(self.state, self.now, renewal, edges=edges)
 
-    def settle(self, lease, tokens=0, cost=0, refund=False):
-        self.state, settled = pure.settle(
-            self.state, self.now, lease_id=lease, tokens=tokens, cost=cost, refund_request=refund
-        )
+    def settle(self, reservation_id, tokens=0, cost=0, refund=False):
+        settlement = Settlement(reservation_id=reservation_id, tokens=tokens, cost=cost, refund_request=refund)
+        self.state, settled = pure.settle(self.state, self.now, settlement)
         return settled
 
     def peek(self, rules=None):
-        edges = periods.edges(self.now, self.zone)
-        return pure.peek(self.state, self.now, rules or self.rules, edges=edges, seeds=SEEDS).states
+        edges = period_edges(self.now, self.zone)
+        return pure.peek(self.state, self.now, rules or self.rules, edges=edges, initial_counts=COUNTS).states
 
     def used(self):
         return {state.rule.name: state.used for state in self.peek()}
 
     def counters(self):
         return {name: text for name, text in self.state.items() if name[0] in "bwc"}
-
-
-def most_in_any(times, length):
-    """The largest number of times within any half-open interval of this length."""
-    recent, most = deque(), 0
-    for time in times:
-        recent.append(time)
-        while recent[0] <= time - length:
-            recent.popleft()
-        most = max(most, len(recent))
-    return most
 
 
 @prove
@@ -138,7 +132,7 @@ def test_tokens_granted_in_any_window_stay_below_the_limit(steps, tokens):
         decision = subject.ask(tokens=tokens, min_tokens=50)
         if decision.allowed:
             granted.append((subject.now, decision.tokens))
-            subject.settle(f"lease-{subject.count}", tokens=decision.tokens)
+            subject.settle(f"id-{subject.count}", tokens=decision.tokens)
     for end, _ in granted:
         inside = sum(amount for time, amount in granted if end - PACE.window_ms < time <= end)
         assert inside <= PACE.limit
@@ -146,13 +140,13 @@ def test_tokens_granted_in_any_window_stay_below_the_limit(steps, tokens):
 
 @prove
 @given(steps=steps)
-def test_live_leases_never_exceed_the_limit(steps):
+def test_live_reservations_never_exceed_the_limit(steps):
     subject, live = Subject((ANSWERS,)), {}
     for step in steps:
         subject.now += step
-        live = {lease: until for lease, until in live.items() if until > subject.now}
+        live = {reservation_id: until for reservation_id, until in live.items() if until > subject.now}
         if subject.ask().allowed:
-            live[f"lease-{subject.count}"] = subject.now + LEASE_MS
+            live[f"id-{subject.count}"] = subject.now + RESERVATION_MS
         assert len(live) <= ANSWERS.limit
 
 
@@ -166,7 +160,7 @@ def test_the_wait_is_honest(steps, rules, tokens, cost):
         before = dict(subject.state)
         decision = subject.ask(tokens, cost)
         if decision.allowed:
-            subject.settle(f"lease-{subject.count}", tokens, cost)
+            subject.settle(f"id-{subject.count}", tokens, cost)
             continue
         waits = [state.wait_ms for state in decision.violated]
         after, subject.state = subject.state, before
@@ -190,7 +184,7 @@ def test_a_refusal_consumes_nothing_and_peeking_changes_nothing(steps, rules, to
         subject.peek()
         assert subject.state is before
         if not subject.ask(tokens, cost).allowed:
-            swept = pure.settle(before, subject.now, lease_id="nobody", tokens=0, cost=0)[0]
+            swept = pure.settle(before, subject.now, Settlement(reservation_id="nobody", tokens=0, cost=0))[0]
             kept = {name: text for name, text in subject.state.items() if name not in ("x", "ttl")}
             assert kept == {name: text for name, text in swept.items() if name not in ("x", "ttl")}
 
@@ -198,7 +192,7 @@ def test_a_refusal_consumes_nothing_and_peeking_changes_nothing(steps, rules, to
 def test_one_exhausted_rule_leaves_the_others_where_they_were():
     subject = Subject((BUCKET, WINDOW, DAY, REQUESTS, replace(COST, limit=10)))
     assert subject.ask(tokens=100, cost=10).allowed
-    subject.settle("lease-1", 100, 10)
+    subject.settle("id-1", 100, 10)
     before = subject.counters()
     refused = subject.ask(tokens=100, cost=10)
     assert [state.rule.name for state in refused.violated] == ["cost_month"]
@@ -220,43 +214,43 @@ lives = st.lists(
 def test_what_is_booked_is_what_was_settled_plus_the_last_words_of_the_dead(lives):
     """Whatever is repeated, late or out of order, and however many are killed."""
     rules = (replace(COST, limit=10**9), replace(DAY, period="month", limit=10**9))
-    subject, open_leases, ended, ended_at, booked = Subject(rules, now=START - 10 * 86_400_000), {}, [], 0, 0
+    subject, running, ended, ended_at, booked = Subject(rules, now=START - 10 * 86_400_000), {}, [], 0, 0
     for action, step, tokens in lives:
         subject.now += step
-        for lease, (until, floor) in list(open_leases.items()):
+        for reservation_id, (until, floor) in list(running.items()):
             if until <= subject.now:
                 booked += floor
-                del open_leases[lease]
-        lease = next(iter(open_leases), None)
+                del running[reservation_id]
+        reservation_id = next(iter(running), None)
         if action == "ask":
             subject.ask(tokens=1_000, cost=1_000)
-            open_leases[f"lease-{subject.count}"] = (subject.now + LEASE_MS, 0)
+            running[f"id-{subject.count}"] = (subject.now + RESERVATION_MS, 0)
         elif action == "settle again" and ended:
             assert not subject.settle(ended[-1], 999, 999)
         elif action == "late renew" and ended and subject.now - ended_at < 60_000:
             subject.renew(ended[-1], 999, 999)
-        elif lease is None:
+        elif reservation_id is None:
             continue
         elif action == "renew":
-            floor = max(open_leases[lease][1], tokens)
-            subject.renew(lease, tokens, tokens)
-            open_leases[lease] = (subject.now + LEASE_MS, floor)
+            floor = max(running[reservation_id][1], tokens)
+            subject.renew(reservation_id, tokens, tokens)
+            running[reservation_id] = (subject.now + RESERVATION_MS, floor)
         elif action in ("settle", "refund"):
-            assert subject.settle(lease, tokens, tokens, refund=action == "refund")
-            ended.append(lease)
+            assert subject.settle(reservation_id, tokens, tokens, refund=action == "refund")
+            ended.append(reservation_id)
             ended_at = subject.now
             booked += tokens
-            del open_leases[lease]
-    subject.now += LEASE_MS
-    booked += sum(floor for _until, floor in open_leases.values())
+            del running[reservation_id]
+    subject.now += RESERVATION_MS
+    booked += sum(floor for _until, floor in running.values())
     assert subject.used() == {"cost_month": booked, "tokens_day": booked}
 
 
-def test_a_worker_that_slept_through_its_lease_is_charged_once_when_it_wakes():
+def test_a_process_that_slept_through_its_reservation_is_charged_once_when_it_wakes():
     subject = Subject((replace(DAY, limit=10**6), ANSWERS))
-    subject.ask(tokens=1_000, lease="slept")
+    subject.ask(tokens=1_000, reservation_id="slept")
     subject.renew("slept", tokens=300)
-    subject.now += LEASE_MS
+    subject.now += RESERVATION_MS
     assert subject.used() == {"tokens_day": 300, "answers": 0}
     subject.renew("slept", tokens=500)
     assert subject.used() == {"tokens_day": 300, "answers": 1}
@@ -264,16 +258,16 @@ def test_a_worker_that_slept_through_its_lease_is_charged_once_when_it_wakes():
     assert subject.used() == {"tokens_day": 800, "answers": 0}
 
 
-def test_a_lease_that_ran_out_is_charged_the_rest_once_when_its_end_is_known():
+def test_an_expired_reservation_is_charged_the_rest_once_when_its_end_is_known():
     subject = Subject((replace(DAY, period="month", limit=10**6), ANSWERS), now=START - 10 * 86_400_000)
-    for lease in ("late", "too-late"):
-        subject.ask(tokens=1_000, lease=lease)
-        subject.renew(lease, tokens=300)
-    subject.now += LEASE_MS
+    for reservation_id in ("late", "too-late"):
+        subject.ask(tokens=1_000, reservation_id=reservation_id)
+        subject.renew(reservation_id, tokens=300)
+    subject.now += RESERVATION_MS
     assert subject.used() == {"tokens_day": 600, "answers": 0}
     assert subject.settle("late", tokens=700)
     assert not subject.settle("late", tokens=900)
-    subject.now += SWEPT_MS
+    subject.now += EXPIRED_KEPT_MS
     assert not subject.settle("too-late", tokens=700)
     assert subject.used() == {"tokens_day": 1_000, "answers": 0}
 
@@ -281,8 +275,8 @@ def test_a_lease_that_ran_out_is_charged_the_rest_once_when_its_end_is_known():
 @pytest.mark.parametrize("rule", [BUCKET, WINDOW, REQUESTS], ids=lambda rule: rule.name)
 def test_a_refund_gives_one_request_back_and_never_more(rule):
     subject = Subject((rule,))
-    subject.ask(lease="a")
-    subject.ask(lease="b")
+    subject.ask(reservation_id="a")
+    subject.ask(reservation_id="b")
     assert subject.settle("a", refund=True)
     assert subject.used()[rule.name] == 1
     assert not subject.settle("a", refund=True)
@@ -292,11 +286,11 @@ def test_a_refund_gives_one_request_back_and_never_more(rule):
 @pytest.mark.parametrize("rule", [BUCKET, WINDOW, REQUESTS], ids=lambda rule: rule.name)
 def test_a_refund_after_the_period_takes_nothing_from_the_next(rule):
     subject = Subject((rule,), now=1_793_491_200_000 - 1_000)
-    subject.ask(lease="old")
+    subject.ask(reservation_id="old")
     while subject.now < 1_793_491_200_000 + 30_000:
         subject.now += 10_000
         subject.renew("old")
-    subject.ask(lease="new")
+    subject.ask(reservation_id="new")
     subject.settle("old", refund=True)
     assert subject.used()[rule.name] == (0 if rule.kind == "bucket" else 1)
 
@@ -364,7 +358,7 @@ def test_below_every_limit_nobody_is_refused(steps):
     for number, step in enumerate(steps[:6]):
         subject.now += step + 2_000
         assert subject.ask(tokens=400, cost=300).allowed
-        subject.settle(f"lease-{subject.count}", 400, 300, refund=number % 2 == 0)
+        subject.settle(f"id-{subject.count}", 400, 300, refund=number % 2 == 0)
 
 
 def test_what_is_left_is_granted_when_it_is_still_enough():
@@ -400,12 +394,12 @@ def test_the_whole_limit_can_be_taken_and_no_more(rule, limit):
     assert subject.ask(tokens=0, cost=0).allowed
 
 
-def test_the_same_lease_twice_is_one_charge():
+def test_the_same_reservation_twice_is_one_charge():
     subject = Subject((BUCKET, DAY))
-    first = subject.ask(tokens=100, lease="same")
-    again = subject.ask(tokens=100, lease="same")
-    assert (first.already, again.already) == (False, True)
-    assert {state.rule.name: state.used + state.held for state in again.states} == {"minute": 1, "tokens_day": 100}
+    first = subject.ask(tokens=100, reservation_id="same")
+    again = subject.ask(tokens=100, reservation_id="same")
+    assert (first.is_new, again.is_new) == (True, False)
+    assert {state.rule.name: state.used + state.reserved for state in again.states} == {"minute": 1, "tokens_day": 100}
 
 
 @pytest.mark.parametrize(
@@ -420,7 +414,7 @@ def test_the_same_lease_twice_is_one_charge():
 )
 def test_days_are_as_long_as_the_zone_says(zone, moment, hours):
     now = dt.datetime.fromisoformat(moment).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000
-    start, end, after = periods.edges(int(now), ZoneInfo(zone))["day"]
+    start, end, after = period_edges(int(now), ZoneInfo(zone))["day"]
     assert start <= now < end < after
     assert end - start == hours * 3_600_000
 
@@ -430,14 +424,14 @@ def test_days_are_as_long_as_the_zone_says(zone, moment, hours):
 )
 def test_months_are_calendar_months(moment, days):
     now = dt.datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp() * 1000
-    start, end, after = periods.edges(int(now), UTC)["month"]
+    start, end, after = period_edges(int(now), UTC)["month"]
     assert ((end - start) // 86_400_000, (after - end) // 86_400_000) == days
 
 
 def test_a_reset_gives_back_what_was_used_and_keeps_running_answers():
     subject = Subject((REQUESTS, DAY, ANSWERS))
-    subject.ask(tokens=100, lease="running")
-    subject.ask(tokens=100, lease="done")
+    subject.ask(tokens=100, reservation_id="running")
+    subject.ask(tokens=100, reservation_id="done")
     subject.settle("done", 100)
     subject.state = pure.reset(subject.state, subject.now, "requests_day")
     assert subject.used() == {"requests_day": 0, "tokens_day": 100, "answers": 1}

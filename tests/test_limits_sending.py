@@ -1,4 +1,4 @@
-"""Limits on the way of a message: what is held, capped, given back and charged."""
+"""Limits on the way of a message: what is reserved, capped, given back and charged."""
 
 from __future__ import annotations
 
@@ -20,35 +20,39 @@ import pytest
 from django.core.cache import caches
 from django.db import OperationalError
 
-from chat import errors, exchange, runner, upstream
-from chat.eventlog.memory import MemoryEventLog
+from chat import answers, errors
+from chat import providers as upstream
+from chat.answers import current_runner, runner
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
-from chat.models import Conversation, Message, User
-from chat.run import Job, Run
-from chat.upstream import CompletionRequest
-from tests.fakes import FakeUpstream, Gate, Script, error, gated, text, tokens
+from chat.models import Conversation, Message, MessageQuerySet, User
+from tests.fakes import DONE, FakeProvider, Gate, Script, Send, chunk, error, gated, text, tokens
 from tests.services import RedisServer
 from tests.site import Person, Site, ids_in
 from tests.test_straight_line import wait_for_status
+from tests.waiting import await_until, wait_until
 
 KILLS = 60 if os.environ.get("SOAK") == "1" else 2
 LIMIT = "from chat.models import User\nUser.objects.get(username='alice').limit_overrides.create(rule='{}', value={})"
-BOOKS = """
-import json
-from chat.limits import limiter, plans, rules
-from chat.limits.leases import LEASE_MS, Lease
+COUNTED = """
+import json, zoneinfo
+from django.conf import settings
+from chat.limits import plans, rules
+from chat.limits.periods import Periods
+from chat.limits.reservations import RESERVATION_MS, Reservation
+from chat.limits.stores import open_store
 from chat.models import UsageRecord, User
-user = User.objects.get(username="alice")
-now, state = limiter._store().read(plans.subject_of(user))
-kept = {name[2:]: Lease.parse(text) for name, text in state.items() if name[:2] in ("l:", "s:")}
-states = rules.peek(state, now + LEASE_MS, plans.rules_for(user), edges=limiter._edges(now), seeds={}).states
+user, periods = User.objects.get(username="alice"), Periods(zoneinfo.ZoneInfo(settings.TIME_ZONE))
+now, state = open_store(periods).read(plans.subject_of(user))
+kept = {name[2:]: Reservation.parse(text) for name, text in state.items() if name[:2] in ("l:", "s:")}
+later, bound = now + RESERVATION_MS, plans.rules_for(user)
+states = rules.peek(state, later, bound, edges=periods.at(now), initial_counts={}).states
 rows = UsageRecord.objects.values_list("message_id", "status", "reason", "prompt_tokens", "completion_tokens")
 print(json.dumps({
     "used": {each.rule.name: each.used for each in states},
-    "held": sum(each.held for each in states),
-    "kept": {name: lease.floor_tokens for name, lease in kept.items()},
-    "newest": max([lease.created for lease in kept.values()], default=0),
+    "reserved": sum(each.reserved for each in states),
+    "kept": {name: each.reported_tokens for name, each in kept.items()},
+    "newest": max([each.created for each in kept.values()], default=0),
     "rows": [[str(pk), status, reason, prompt + completion] for pk, status, reason, prompt, completion in rows],
 }))
 """
@@ -60,97 +64,104 @@ def alice(transactional_db: None) -> User:
     return User.objects.create_user("alice")
 
 
-def test_the_loser_of_a_race_with_another_text_leaves_the_winner_its_lease(
-    alice: User, fake_upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+def reserved_by(user: User) -> list[str]:
+    return [each.reservation_id for each in limiter.current().reservations_sync(subject_of(user))]
+
+
+def test_the_loser_of_a_race_with_another_text_leaves_the_winner_its_reservation(
+    alice: User, fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, key, reserve = Gate(), str(uuid.uuid4()), exchange._reserve
-    fake_upstream.enqueue(gated(gate))
+    gate, key, reserve = Gate(), str(uuid.uuid4()), limiter.Limiter.reserve
+    fake_provider.enqueue(gated(gate))
 
     async def race() -> tuple[list[str], int]:
         written = asyncio.Event()
 
-        async def first_to_reserve_is_last_to_write(plan: Any) -> limiter.Grant:
-            grant = await reserve(plan)
-            if not grant.already:
+        async def first_to_reserve_is_last_to_write(*args: Any, **kwargs: Any) -> limiter.Grant:
+            grant = await reserve(*args, **kwargs)
+            if grant.is_new:
                 await written.wait()
             return grant
 
-        monkeypatch.setattr(exchange, "_reserve", first_to_reserve_is_last_to_write)
-        loser = asyncio.ensure_future(exchange.send(alice, "one", client_key=key))
-        while not await limiter.leases(subject_of(alice)):
-            await asyncio.sleep(0.01)
-        sent = await exchange.send(alice, "two", client_key=key)
+        monkeypatch.setattr(limiter.Limiter, "reserve", first_to_reserve_is_last_to_write)
+        loser = asyncio.ensure_future(answers.send(alice, "one", client_key=key))
+        await await_until(lambda: reserved_by(alice))
+        sent = await answers.send(alice, "two", client_key=key)
         written.set()
         with pytest.raises(errors.KeyReused):
             await loser
-        live = [lease.lease_id for lease in await limiter.leases(subject_of(alice))]
+        live = reserved_by(alice)
         gate.open()
-        await runner.current().wait(sent.answer.pk)
-        await runner.current().drain()
+        await current_runner().wait(sent.answer.pk)
+        await current_runner().drain()
         await upstream.close()
-        return live, len(await limiter.leases(subject_of(alice)))
+        return live, len(reserved_by(alice))
 
     live, left = asyncio.run(race())
     assert (live, left) == ([str(Message.objects.get(role="assistant").pk)], 0)
-    tokens_used = [each.used for each in limiter.peek_sync(subject_of(alice), rules_for(alice)) if each.rule.period]
-    assert tokens_used == [15]
+    states = limiter.current().peek_sync(subject_of(alice), rules_for(alice))
+    assert [each.used for each in states if each.rule.period] == [15]
 
 
 def test_a_conversation_that_is_erased_before_it_goes_on_is_not_found(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conversation = Conversation.objects.create(user=alice)
-    reserve = exchange._reserve
+    reserve = limiter.Limiter.reserve
 
-    async def erased_meanwhile(plan: Any) -> limiter.Grant:
+    async def erased_meanwhile(*args: Any, **kwargs: Any) -> limiter.Grant:
         await conversation.adelete()
-        return await reserve(plan)
+        return await reserve(*args, **kwargs)
 
-    monkeypatch.setattr(exchange, "_reserve", erased_meanwhile)
+    monkeypatch.setattr(limiter.Limiter, "reserve", erased_meanwhile)
 
     async def go_on() -> int:
         with pytest.raises(errors.NotFound):
-            await exchange.send(alice, "two", client_key=str(uuid.uuid4()), conversation_id=conversation.pk)
-        await runner.current().drain()
-        return len(await limiter.leases(subject_of(alice)))
+            await answers.send(alice, "two", client_key=str(uuid.uuid4()), conversation_id=conversation.pk)
+        await current_runner().drain()
+        return len(reserved_by(alice))
 
     assert asyncio.run(go_on()) == 0
     assert not Message.objects.exists()
 
 
-def test_leases_are_renewed_while_the_database_is_away(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_arguments: Any) -> None:
+def test_reservations_are_renewed_while_the_database_is_away(
+    alice: User, fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[object] = []
+
+    def away(*arguments: object) -> None:
+        failed.append(arguments)
         raise OperationalError("away")
 
-    monkeypatch.setattr(runner, "RENEW_SECONDS", 0.02)
-    monkeypatch.setattr(runner, "_save_texts", away)
-    subject, rules = subject_of(alice), rules_for(alice)
-    job = Job(
-        message_id=uuid.uuid4(),
-        conversation_id=uuid.uuid4(),
-        user_id=alice.pk,
-        subject=subject,
-        rules=rules,
-        request=CompletionRequest(model="m", turns=(), max_output_tokens=1, safety_identifier=""),
-        prompt_tokens=70,
-        reserved_tokens=500,
-        reserved_cost=0,
-        price=None,
-    )
+    monkeypatch.setattr(runner, "RENEW_INTERVAL", 0.02)
+    monkeypatch.setattr(runner, "CHECKPOINT_INTERVAL", 0.02)
+    monkeypatch.setattr(MessageQuerySet, "save_checkpoints", away)
+    meanwhile, end = Gate(), Gate()
+    said = [Send(chunk("one ")), meanwhile, Send(chunk("two three four")), end, Send(chunk(finish="stop")), Send(DONE)]
+    fake_provider.enqueue(Script(said))
 
-    async def beat() -> None:
-        await limiter.reserve(subject, rules, lease_id=str(job.message_id), tokens=500)
-        mine = runner.Runner(MemoryEventLog())
-        mine._runs[job.message_id] = Run(job=job, parts=["four"])
-        mine.wake()
-        while [lease.tokens_so_far for lease in await limiter.leases(subject)] != [71]:
-            await asyncio.sleep(0.01)
-        await mine.drain(0)
+    def reported() -> list[int]:
+        return [each.tokens_so_far for each in limiter.current().reservations_sync(subject_of(alice))]
 
-    asyncio.run(asyncio.wait_for(beat(), 20))
+    async def renewed() -> tuple[int, int]:
+        sent = await answers.send(alice, "go", client_key=str(uuid.uuid4()))
+        await await_until(lambda: failed)
+        (before,) = reported()
+        meanwhile.open()
+        await await_until(lambda: reported()[0] > before)
+        (after,) = reported()
+        end.open()
+        await current_runner().wait(sent.answer.pk)
+        await current_runner().drain()
+        await upstream.close()
+        return before, after
+
+    before, after = asyncio.run(renewed())
+    assert 0 < before < after
 
 
-def test_what_is_left_caps_the_answer_and_the_page_says_so(site: Site, upstream: FakeUpstream) -> None:
+def test_what_is_left_caps_the_answer_and_the_page_says_so(site: Site, upstream: FakeProvider) -> None:
     site.shell(LIMIT.format("tokens_per_day", 600))
     alice = site.person("alice")
     upstream.enqueue(text("As much as", " there is", finish="length", usage=(10, 580)))
@@ -177,7 +188,7 @@ def test_what_is_left_caps_the_answer_and_the_page_says_so(site: Site, upstream:
     assert len(upstream.chats()) == 1
 
 
-def test_messages_that_did_not_fit_are_counted_at_the_answer(site: Site, upstream: FakeUpstream) -> None:
+def test_messages_that_did_not_fit_are_counted_at_the_answer(site: Site, upstream: FakeProvider) -> None:
     site.shell("from chat.models import ChatModel; ChatModel.objects.update(context_window=400, max_output=100)")
     alice = site.person("alice")
     chat, answer, _said = alice.ask("long " * 150)
@@ -224,13 +235,6 @@ def running(site: Site) -> int:
     return int(row[0])
 
 
-def wait_until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def press(action: Callable[[Person], None], person: Person) -> None:
     with contextlib.suppress(httpx2.TransportError, AssertionError):  # its server was killed under it
         action(person)
@@ -238,7 +242,7 @@ def press(action: Callable[[Person], None], person: Person) -> None:
 
 @pytest.mark.timeout(1800)
 def test_what_was_granted_is_settled_refunded_or_expired_whenever_the_server_is_killed(
-    make_site: Callable[..., Site], upstream: FakeUpstream, redis_server: RedisServer
+    make_site: Callable[..., Site], upstream: FakeProvider, redis_server: RedisServer
 ) -> None:
     site = make_site(REDIS_URL=redis_server.url)
     site.shell(
@@ -253,7 +257,7 @@ def test_what_was_granted_is_settled_refunded_or_expired_whenever_the_server_is_
         with ThreadPoolExecutor(4) as pool:
             for action in actions:
                 pool.submit(press, action, alice)
-            wait_until(lambda: running(site) > 0)
+            wait_until(lambda: running(site) > 0, 60)
             time.sleep(random.uniform(0, 1.5) if number else 0)  # the first one hits answers that run
             process = site.processes.pop()
             process.kill()
@@ -263,15 +267,15 @@ def test_what_was_granted_is_settled_refunded_or_expired_whenever_the_server_is_
     alice = site.person("alice")
     for action in actions:
         action(alice)
-    wait_until(lambda: not running(site))
+    wait_until(lambda: not running(site), 60)
     site.stop()
 
-    books = json.loads(site.shell(BOOKS))
-    kept, rows = books["kept"], books["rows"]
+    counted = json.loads(site.shell(COUNTED))
+    kept, rows = counted["kept"], counted["rows"]
     settled = [row for row in rows if row[0] not in kept]
     assert len(settled) > KILLS
     assert {"", "restarted", "upstream-rejected"} <= {row[2] for row in rows}
-    assert books["used"]["tokens_per_day"] == sum(row[3] for row in settled) + sum(kept.values())
-    assert books["used"]["requests_per_day"] == sum(row[1] != "failed" for row in settled) + len(kept)
-    assert books["held"] == 0
-    assert books["newest"] < last_start, "nothing is left over where nobody was killed"
+    assert counted["used"]["tokens_per_day"] == sum(row[3] for row in settled) + sum(kept.values())
+    assert counted["used"]["requests_per_day"] == sum(row[1] != "failed" for row in settled) + len(kept)
+    assert counted["reserved"] == 0
+    assert counted["newest"] < last_start, "nothing is left over where nobody was killed"

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 import pytest
 import redis
 
-from chat.limits import periods, stores
 from chat.limits import rules as pure
-from chat.limits.stores import Renewal
-from chat.limits.values import Request, Rule
+from chat.limits.periods import period_edges
+from chat.limits.stores import redis as stores
+from chat.limits.values import Renewal, ReservationRequest, Rule, Settlement
 from tests.conftest import require_service
 from tests.services import RedisServer
 
@@ -53,27 +53,17 @@ class Twins:
         return {name.decode(): value.decode() for name, value in self.client.hgetall(self.key).items()}
 
     def reserve(self, now, rules, request, edges, seeds):
-        self.state, ours = pure.decide(self.state, now, rules, request, edges=edges, seeds=seeds)
+        self.state, ours = pure.decide(self.state, now, rules, request, edges=edges, initial_counts=seeds)
         reply = self.script(stores.reserve_args(rules, request, edges, seeds), now)
         return ours, stores.decision_from(reply, rules)
 
     def renew(self, now, renewal, edges):
-        self.state = pure.renew(
-            self.state,
-            now,
-            renewal.rules,
-            lease_id=renewal.lease_id,
-            tokens=renewal.tokens,
-            cost=renewal.cost,
-            edges=edges,
-        )
+        self.state = pure.renew(self.state, now, renewal, edges=edges)
         self.script(stores.renew_args(renewal, edges), now)
 
-    def settle(self, now, lease_id, tokens, cost, refund):
-        self.state, ours = pure.settle(
-            self.state, now, lease_id=lease_id, tokens=tokens, cost=cost, refund_request=refund
-        )
-        return ours, bool(self.script(stores.settle_args(lease_id, tokens, cost, refund), now))
+    def settle(self, now, settlement):
+        self.state, ours = pure.settle(self.state, now, settlement)
+        return ours, bool(self.script(stores.settle_args(settlement), now))
 
     def reset(self, now, rule):
         self.state = pure.reset(self.state, now, rule)
@@ -113,27 +103,39 @@ def changed(dice, rule):
     return replace(rule, limit=dice.choice((0, 1, rule.limit * 2, 10**12 if rule.kind != "bucket" else 10**6)))
 
 
-def one_step(twins, dice, now, rules, leases):
-    edges = periods.edges(now, ZONE)
+def one_step(twins, dice, now, rules, ids):
+    edges = period_edges(now, ZONE)
     if dice.random() < 0.05:
-        edges = periods.edges(now + dice.choice((-90_000, 90_000)), ZONE)
+        edges = period_edges(now + dice.choice((-90_000, 90_000)), ZONE)
     action = dice.random()
-    lease = dice.choice(leases) if leases and dice.random() < 0.9 else f"lease-{dice.randrange(10**6)}"
+    reservation_id = dice.choice(ids) if ids and dice.random() < 0.9 else f"id-{dice.randrange(10**6)}"
     if action < 0.55:
-        lease = lease if dice.random() < 0.1 else f"lease-{dice.randrange(10**6)}"
-        leases.append(lease)
+        reservation_id = reservation_id if dice.random() < 0.1 else f"id-{dice.randrange(10**6)}"
+        ids.append(reservation_id)
         tokens, cost = dice.choice((0, 1, 300, 2_500, 30_000)), dice.choice((0, 1, 450, 3_333, 10**14 + 1))
-        request = Request(lease_id=lease, tokens=tokens, cost=cost, min_tokens=dice.choice((0, 1, 256, 5_000)))
+        request = ReservationRequest(
+            reservation_id=reservation_id, tokens=tokens, cost=cost, min_tokens=dice.choice((0, 1, 256, 5_000))
+        )
         seeds = {} if dice.random() < 0.3 else {rule.name: dice.choice((0, 5, 12_345)) for rule in rules}
         ours, theirs = twins.reserve(now, rules, request, edges, seeds)
         assert ours == theirs
     elif action < 0.75:
         renewal = Renewal(
-            subject="s", rules=rules, lease_id=lease, tokens=dice.randrange(4_000), cost=dice.randrange(900)
+            subject="s",
+            rules=rules,
+            reservation_id=reservation_id,
+            tokens=dice.randrange(4_000),
+            cost=dice.randrange(900),
         )
         twins.renew(now, renewal, edges)
     elif action < 0.97:
-        ours, theirs = twins.settle(now, lease, dice.randrange(9_000), dice.randrange(900), dice.random() < 0.4)
+        settlement = Settlement(
+            reservation_id=reservation_id,
+            tokens=dice.randrange(9_000),
+            cost=dice.randrange(900),
+            refund_request=dice.random() < 0.4,
+        )
+        ours, theirs = twins.settle(now, settlement)
         assert ours == theirs
     else:
         twins.reset(now, dice.choice((None, *(rule.name for rule in rules))))
@@ -144,7 +146,7 @@ def one_step(twins, dice, now, rules, leases):
 def test_the_twins_agree_on_every_answer_and_every_byte(twins, seed):
     dice = random.Random(seed)
     rules = tuple(dice.sample(RULES, dice.randint(0, len(RULES))))
-    now, leases = MIDNIGHT - 20 * MINUTE + dice.randrange(30 * MINUTE), []
+    now, ids = MIDNIGHT - 20 * MINUTE + dice.randrange(30 * MINUTE), []
     for _ in range(STEPS):
         now = step_of_the_clock(dice, now)
-        one_step(twins, dice, now, tuple(changed(dice, rule) for rule in rules), leases)
+        one_step(twins, dice, now, tuple(changed(dice, rule) for rule in rules), ids)

@@ -11,9 +11,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from chat import search
-from chat.models import Conversation, Message, SearchEntry, Status, User
-from chat.models.usage import Outcome
+from chat.models import Conversation, Message, Outcome, SearchEntry, Status, User
+from chat.search import queries
 from tests.conftest import require_service
 from tests.services import POSTGRES, postgres_answers
 from tests.site import ROOT
@@ -46,7 +45,7 @@ def say(user: User, *texts: str, title: str = "", **fields: Any) -> list[Message
 
 
 def found(user: User, query: str) -> list[str]:
-    return [entry.message.content if entry.message else entry.conversation.title for entry in search.find(user, query)]
+    return [entry.message.content if entry.message else entry.conversation.title for entry in queries.find(user, query)]
 
 
 def test_it_finds_titles_and_texts_the_newest_first(alice: User) -> None:
@@ -157,7 +156,7 @@ def test_words_are_found_whatever_stands_between_them(alice: User, text: str, qu
 )
 def test_no_input_breaks_it(client: Client, alice: User, query: str) -> None:
     say(alice, "nothing of that kind")
-    assert search.find(alice, query) == []
+    assert queries.find(alice, query) == []
     response = client.get("/search/", {"q": query.encode("utf-8", "replace").decode()})
     assert response.status_code == 200
     assert "nothing of that kind" not in response.text

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from chat import apikeys
-from chat.asks import Ask, _system_prompt, pick_model
-from chat.models import ApiKey, ChatModel, Conversation, ConversationReading, Message, User
-from chat.models.usage import Outcome
+from chat.accounts import api_keys
+from chat.answers import AnswerRequest
+from chat.answers.liveness import Liveness
+from chat.answers.store import pick_model, prepare
+from chat.models import ApiKey, ChatModel, Conversation, ConversationReading, Message, Outcome, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,6 +42,16 @@ def conversation_of(user: User, title: str = "A title") -> Conversation:
     return conversation
 
 
+def instructions(user: User, conversation: Conversation | None = None) -> str:
+    """The system prompt that a message would be sent with."""
+
+    def find() -> AnswerRequest:
+        return AnswerRequest(user=user, client_key="key", conversation=conversation, question="Hello")
+
+    first, *_rest = prepare(find, Liveness()).prompt.turns
+    return first.content
+
+
 SETTINGS: dict[str, Any] = {"default_model": "", "system_prompt": "", "theme": "auto", "enter_sends": "on"}
 
 
@@ -51,7 +62,7 @@ def test_settings_are_saved_and_used(client: Client, alice: User) -> None:
     alice.refresh_from_db()
     assert (alice.theme, alice.enter_sends) == ("dark", False)
     assert pick_model(alice, "").name == "other"
-    assert _system_prompt(Ask(user=alice, client_key="")) == "Be\nbrief."
+    assert instructions(alice) == "Be\nbrief."
     page = client.get("/").text
     assert 'data-theme="dark"' in page
     assert 'data-enter-sends=""' in page
@@ -79,11 +90,11 @@ def test_a_conversation_has_instructions_of_its_own(client: Client, alice: User)
     alice.system_prompt = "Be brief."
     ChatModel.objects.create(name="other")
     conversation = conversation_of(alice)
-    assert _system_prompt(Ask(user=alice, client_key="", conversation=conversation)) == "Be brief."
+    assert instructions(alice, conversation) == "Be brief."
     client.post(f"/c/{conversation.pk}/settings/", {"model": "other", "system_prompt": "Rhyme."})
     conversation.refresh_from_db()
     assert conversation.model == "other"
-    assert _system_prompt(Ask(user=alice, client_key="", conversation=conversation)) == "Rhyme."
+    assert instructions(alice, conversation) == "Rhyme."
     assert "Rhyme." in client.get(f"/c/{conversation.pk}/").text
 
 
@@ -101,14 +112,14 @@ def test_a_key_is_shown_once_works_and_can_be_revoked(client: Client, alice: Use
     secret = re.search(r"<code>(cs_[\w-]{43})</code>", page)
     assert secret
     assert "<b>laptop" not in page
-    key = apikeys.verify(secret[1])
+    key = api_keys.authenticate(secret[1])
     assert key is not None
     assert key.user == alice
     again = client.get("/settings/").text
     assert secret[1] not in again
     assert key.prefix in again
     assert client.post(f"/settings/keys/{key.pk}/revoke/").status_code == 302
-    assert apikeys.verify(secret[1]) is None
+    assert api_keys.authenticate(secret[1]) is None
     assert key.prefix not in client.get("/settings/").text
 
 
@@ -120,9 +131,9 @@ def test_a_key_without_a_name_is_refused_in_words(client: Client) -> None:
 
 
 def test_nobody_revokes_the_key_of_another(client: Client) -> None:
-    key, secret = apikeys.make(User.objects.create_user("bob"), "bobs")
+    key, secret = api_keys.create(User.objects.create_user("bob"), "bobs")
     assert client.post(f"/settings/keys/{key.pk}/revoke/").status_code == 404
-    assert apikeys.verify(secret) is not None
+    assert api_keys.authenticate(secret) is not None
 
 
 def test_people_see_who_read_their_conversations_and_why(client: Client, alice: User) -> None:

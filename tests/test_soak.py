@@ -23,7 +23,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.fakes import FakeUpstream, Hang, Script, close_after, error, hang, reset_after, stream, text
+from tests.fakes import FakeProvider, Hang, Script, close_after, error, hang, reset_after, stream, text
 from tests.site import Site
 from tests.test_ledger_and_kills import BOOKS
 
@@ -36,9 +36,9 @@ SLACK = 48_000_000
 MAKE = """
 import json
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from chat import apikeys
+from chat.accounts import api_keys
 from chat.models import Plan, User
-from chatsite.sessions import SessionStore
+from chat.accounts.session_store import SessionStore
 Plan.objects.update(requests_per_minute=None, tokens_per_minute=None, tokens_per_day=None, concurrent_answers=None)
 made = []
 for number in range({count}):
@@ -47,7 +47,7 @@ for number in range({count}):
     session[SESSION_KEY], session[HASH_SESSION_KEY] = str(user.pk), user.get_session_auth_hash()
     session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
     session.save()
-    made.append([apikeys.make(user, "soak")[1], session.session_key])
+    made.append([api_keys.create(user, "soak")[1], session.session_key])
 print(json.dumps(made))
 """
 CANARY = re.compile(rb"canary-(\d{4})-")
@@ -183,7 +183,7 @@ async def ask_once(people: list[Person], url: str) -> Counter[int]:
 
 @pytest.mark.timeout(3600)
 def test_nobody_sees_a_word_of_another_and_the_books_are_exact(
-    make_site: Callable[..., Site], upstream: FakeUpstream
+    make_site: Callable[..., Site], upstream: FakeProvider
 ) -> None:
     provider = upstream.default = Provider()
     site = make_site(CHAT_STALL_TIMEOUT="2", CHAT_FIRST_TOKEN_TIMEOUT="5", LOG_LEVEL="warning")

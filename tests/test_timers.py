@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
-from chat.timers import LazyTimer
+from chat.infra.timers import ResettableTimer
 
 LOOPS: list[Callable[[], asyncio.AbstractEventLoop]] = [asyncio.new_event_loop, uvloop.new_event_loop]
 
@@ -37,7 +37,7 @@ def test_it_rings_when_it_was_last_set_to(runner: asyncio.Runner, changes: list[
     async def run() -> None:
         loop = asyncio.get_running_loop()
         start, rang = loop.time(), []
-        timer = LazyTimer(lambda: rang.append(loop.time()))
+        timer = ResettableTimer(lambda: rang.append(loop.time()))
         for moment, at in changes:
             if moment:
                 await asyncio.sleep(start + moment - loop.time())
@@ -56,7 +56,7 @@ def test_it_rings_when_it_was_last_set_to(runner: asyncio.Runner, changes: list[
 def test_a_stopped_one_is_silent(runner: asyncio.Runner) -> None:
     async def run() -> list[int]:
         rang: list[int] = []
-        timer = LazyTimer(lambda: rang.append(1))
+        timer = ResettableTimer(lambda: rang.append(1))
         timer.set(asyncio.get_running_loop().time() + 0.02)
         timer.stop()
         await asyncio.sleep(0.06)

@@ -1,4 +1,4 @@
-"""`/usage/`: what a person has left and what they used, as the admin sees it."""
+"""The usage page: what is left of a user's limits, and what the user has used."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from django.test import Client
 from chat import errors
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
-from chat.models import DailyUsage, Plan, UsageRecord, User
-from chat.models.daily import site_day
-from chat.models.usage import Outcome
-from chat.views.usage import dollars
+from chat.models import DailyUsage, Outcome, Plan, UsageRecord, User, site_day
 
 pytestmark = pytest.mark.django_db
 
@@ -55,9 +52,9 @@ def use(user: User, days_ago: int, **amounts: Any) -> None:
 
 def test_it_shows_each_limit_with_what_is_used_held_and_left(page: Client, alice: User) -> None:
     reserve = {"subject": subject_of(alice), "rules": rules_for(alice)}
-    limiter.reserve_sync(**reserve, lease_id="done", tokens=30_000, cost=1_000_000)
-    limiter.settle_sync(subject_of(alice), lease_id="done", tokens=30_000, cost=1_000_000)
-    limiter.reserve_sync(**reserve, lease_id="running", tokens=60_000, cost=0)
+    limiter.current().reserve_sync(**reserve, reservation_id="done", tokens=30_000, cost=1_000_000)
+    limiter.current().settle_sync(subject_of(alice), reservation_id="done", tokens=30_000, cost=1_000_000)
+    limiter.current().reserve_sync(**reserve, reservation_id="running", tokens=60_000, cost=0)
     html = page.get("/usage/").content.decode()
     tokens = gauge(html, "tokens_per_day")
     assert tokens.startswith("low: 100,000 tokens per day 10,000 left 90 % 30,000 used · 60,000 reserved")
@@ -72,32 +69,53 @@ def test_a_limiter_that_does_not_answer_leaves_the_rest_of_the_page(
     page: Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*args: object) -> None:
-        raise errors.LimiterDown
+        raise errors.LimiterUnavailable
 
-    monkeypatch.setattr(limiter, "peek_sync", down)
+    monkeypatch.setattr(limiter.Limiter, "peek_sync", down)
     use(alice, 1, cost=2_500_000)
     html = page.get("/usage/").content.decode()
     assert "Limits cannot be checked right now" in html
     assert "$2.50" in html
 
 
-def test_it_adds_up_the_days_of_the_range_and_of_this_person_alone(page: Client, alice: User) -> None:
+@pytest.fixture
+def used(alice: User) -> None:
+    """Some days of alice, and one of bob, which is not hers to see."""
     use(alice, 0, cost=1_000_000, prompt_tokens=1000, completion_tokens=234)
     use(alice, 6, cost=250_000, model="gpt-4o-mini", requests=3)
     use(alice, 29, cost=4_000_000)
     use(alice, 89, cost=8_000_000)
     use(alice, 90, cost=100_000_000)
     use(User.objects.create_user("bob"), 0, cost=900_000_000, model="bobs-model")
-    for days, spend in (("7", "$1.25"), ("30", "$5.25"), ("90", "$13.25"), ("", "$5.25"), ("1e9", "$5.25")):
-        html = page.get("/usage/", {"days": days}).content.decode()
-        assert f"Spend <strong>{spend}</strong>" in html, days
-        assert "bobs-model" not in html
+
+
+@pytest.mark.parametrize(
+    ("days", "spend"), [("7", "$1.25"), ("30", "$5.25"), ("90", "$13.25"), ("", "$5.25"), ("1e9", "$5.25")]
+)
+def test_it_adds_up_the_days_of_the_range(page: Client, used: None, days: str, spend: str) -> None:
+    html = page.get("/usage/", {"days": days}).content.decode()
+    assert f"Spend <strong>{spend}</strong>" in html
+
+
+def test_it_shows_nothing_of_other_users(page: Client, used: None) -> None:
+    assert "bobs-model" not in page.get("/usage/").content.decode()
+
+
+def test_it_shows_tokens_and_messages(page: Client, used: None) -> None:
     html = page.get("/usage/?days=7").content.decode()
     assert "Tokens <strong>1,234</strong>" in html
     assert "Messages <strong>4</strong>" in html
+
+
+def test_it_has_a_line_for_each_model(page: Client, used: None) -> None:
+    html = page.get("/usage/?days=7").content.decode()
     assert re.search(r"GPT-4o mini</bdi></th>\s*<td>3</td>\s*<td>0</td>\s*<td>\$0\.25</td>", html)
-    drawn = [svg.count("<rect") for svg in re.findall(r'<svg class="bars".*?</svg>', html, re.S)]
-    assert drawn == [2, 1, 2]
+
+
+def test_a_chart_has_a_bar_for_each_day_with_usage(page: Client, used: None) -> None:
+    html = page.get("/usage/?days=7").content.decode()
+    bars = [svg.count("<rect") for svg in re.findall(r'<svg class="bars".*?</svg>', html, re.S)]
+    assert bars == [2, 1, 2]
 
 
 def test_every_number_of_the_charts_is_in_a_table_too(page: Client, alice: User) -> None:
@@ -150,18 +168,3 @@ def test_it_has_no_inline_style_or_script(page: Client, alice: User) -> None:
     assert " style=" not in html
     assert not re.search(r"<script(?![^>]* src=)", html)
     assert not re.search(r"\son\w+=", html)
-
-
-@pytest.mark.parametrize(
-    ("micro", "shown"),
-    [
-        (0, "$0.00"),
-        (7, "$0.000007"),
-        (123, "$0.0001"),
-        (9_949, "$0.0099"),
-        (500_000, "$0.50"),
-        (12_345_678_901, "$12,345.68"),
-    ],
-)
-def test_small_amounts_are_not_rounded_to_nothing(micro: int, shown: str) -> None:
-    assert dollars(micro) == shown

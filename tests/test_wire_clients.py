@@ -14,8 +14,8 @@ import pytest
 
 from chat import errors
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage
-from chat.wire import encoder_for
-from chat.wire.errors import body
+from chat.streaming.encoders import encoder_for
+from chat.streaming.error_bodies import body
 from tests.judges import DATA_LINES, UI_MESSAGES, judge
 
 TEXTS = 200 if os.environ.get("SOAK") == "1" else 12

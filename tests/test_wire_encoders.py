@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from chat import errors
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage
+from chat.limits.messages import Violation
 from chat.limits.values import Rule
-from chat.limits.wording import Violation
-from chat.wire import PROTOCOLS, encoder_for
-from chat.wire.errors import body
+from chat.streaming.encoders import API_PROTOCOLS, encoder_for
+from chat.streaming.error_bodies import body
 
 with pytest.MonkeyPatch.context() as patch:
     # httpx-sse was written for httpx, whose successor has the same interface.
@@ -309,5 +309,5 @@ def test_other_callers_are_refused_with_a_problem():
 
 
 def test_every_protocol_has_an_encoder_that_says_nothing_for_nothing():
-    for protocol in PROTOCOLS:
+    for protocol in API_PROTOCOLS:
         assert encoder_for(protocol).encode([]) == b""

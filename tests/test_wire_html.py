@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from chat.events import Delta, Reasoning, Started
 from chat.markdown import LiveMarkdown, render
-from chat.wire import sse
-from chat.wire.html import HtmlEncoder
+from chat.streaming import sse
+from chat.streaming.encoders.html import CLOSE, HtmlEncoder
 from tests.markdown_page import Page, events_in, normal, read
 from tests.test_markdown import HOSTILE, PIECES, assert_safe, cut, hostile_definitions, texts
 
 EXAMPLES = 2000 if os.environ.get("SOAK") == "1" else 200
-ID = "m-0f8fad5b-d9cb-469f-a165-70867728950e"
+MESSAGE_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+ID = f"m-{MESSAGE_ID}"
 
 
 def deltas(*pieces: str) -> list[Delta]:
@@ -45,7 +46,7 @@ def snapshot(text: str) -> str:
 @given(cut())
 def test_after_each_frame_the_page_shows_exactly_the_text_its_id_counts(pieces: list[str]) -> None:
     text = "".join(pieces)
-    page, encoder = Page(ID), HtmlEncoder(ID, 0)
+    page, encoder = Page(ID), HtmlEncoder(message_id=MESSAGE_ID, after=0)
     for piece in pieces:
         page.take(encoder.encode(deltas(piece)))
         assert page.shown() == snapshot(text[: int(page.last_id or 0)])
@@ -68,7 +69,10 @@ def shows(page: Page, text: str) -> bool:
 def test_a_page_that_shows_some_characters_needs_only_the_rest(pieces: list[str], data: st.DataObject) -> None:
     text = "".join(pieces)
     shown = data.draw(st.integers(0, len(text)))
-    page, encoder = Page(ID, *LiveMarkdown.snapshot(text[:shown])), HtmlEncoder(ID, shown)
+    page, encoder = (
+        Page(ID, *LiveMarkdown.snapshot(text[:shown])),
+        HtmlEncoder(message_id=MESSAGE_ID, after=shown),
+    )
     for piece in pieces:
         page.take(encoder.encode([Started(message_id="x", model="y"), *deltas(piece)]))
     page.take(encoder.encode(()))
@@ -83,7 +87,7 @@ def test_a_page_that_shows_some_characters_needs_only_the_rest(pieces: list[str]
 def test_a_page_in_an_unknown_state_gets_a_snapshot(pieces: list[str], data: st.DataObject) -> None:
     stale = data.draw(texts)
     text = "".join(pieces)
-    page, encoder = Page(ID, *LiveMarkdown.snapshot(stale)), HtmlEncoder(ID, None)
+    page, encoder = Page(ID, *LiveMarkdown.snapshot(stale)), HtmlEncoder(message_id=MESSAGE_ID, after=None)
     for piece in pieces:
         page.take(encoder.encode(deltas(piece)))
     page.take(encoder.encode(()))
@@ -91,14 +95,14 @@ def test_a_page_in_an_unknown_state_gets_a_snapshot(pieces: list[str], data: st.
 
 
 def test_a_count_beyond_the_text_waits_and_is_put_right_at_the_end() -> None:
-    page, encoder = Page(ID, "<p>other</p>", "<p>words</p>"), HtmlEncoder(ID, 1000)
+    page, encoder = Page(ID, "<p>other</p>", "<p>words</p>"), HtmlEncoder(message_id=MESSAGE_ID, after=1000)
     assert encoder.encode(deltas("**some** text")) == b""
     page.take(encoder.finish(ended(final("**some** text"))))
     assert f"<root>{page.article}</root>" == normal(final("**some** text"))
 
 
 def test_an_article_that_shows_something_else_is_sent_whole() -> None:
-    page, encoder = Page(ID), HtmlEncoder(ID, 0)
+    page, encoder = Page(ID), HtmlEncoder(message_id=MESSAGE_ID, after=0)
     page.take(encoder.encode(deltas("one\n\ntwo")))
     page.take(encoder.finish(ended(final("one\n\nthree"))))
     assert f"<root>{page.article}</root>" == normal(final("one\n\nthree"))
@@ -106,18 +110,18 @@ def test_an_article_that_shows_something_else_is_sent_whole() -> None:
 
 def test_a_reconnecting_page_is_sent_nothing_twice() -> None:
     text = "one two three four five six seven eight nine ten " * 20
-    first = HtmlEncoder(ID, 0).encode(deltas(text))
+    first = HtmlEncoder(message_id=MESSAGE_ID, after=0).encode(deltas(text))
     shown = int(events_in(first)[-1].id)
     assert shown == len(text)
-    assert HtmlEncoder(ID, shown).encode(deltas(text)) == b""
-    assert b"one" not in HtmlEncoder(ID, shown).encode(deltas(text, "more " * 20))
+    assert HtmlEncoder(message_id=MESSAGE_ID, after=shown).encode(deltas(text)) == b""
+    assert b"one" not in HtmlEncoder(message_id=MESSAGE_ID, after=shown).encode(deltas(text, "more " * 20))
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_model_text_never_becomes_an_attribute_of_htmx_or_a_partial(text: str) -> None:
     source = f"{text} some words\n\n- {text}\n\n{text}\n\n```html\n{text}\n{text}\n"
     for step in (1, 7, 1000):
-        encoder = HtmlEncoder(ID, 0)
+        encoder = HtmlEncoder(message_id=MESSAGE_ID, after=0)
         for start in range(0, len(source), step):
             events = [Reasoning(text=source[start : start + step]), *deltas(source[start : start + step])]
             for event in events_in(encoder.encode(events)):
@@ -136,7 +140,7 @@ def test_model_text_never_becomes_an_attribute_of_htmx_or_a_partial(text: str) -
 @given(cut(hostile_definitions))
 def test_definitions_in_the_stream_end_in_the_same_page(pieces: list[str]) -> None:
     text = "".join(pieces)
-    page, encoder = Page(ID), HtmlEncoder(ID, 0)
+    page, encoder = Page(ID), HtmlEncoder(message_id=MESSAGE_ID, after=0)
     for piece in pieces:
         page.take(encoder.encode(deltas(piece)))
     page.take(encoder.finish(ended(final(text))))
@@ -144,7 +148,7 @@ def test_definitions_in_the_stream_end_in_the_same_page(pieces: list[str]) -> No
 
 
 def test_reasoning_grows_as_text() -> None:
-    page, encoder = Page(ID), HtmlEncoder(ID, 0)
+    page, encoder = Page(ID), HtmlEncoder(message_id=MESSAGE_ID, after=0)
     page.take(encoder.encode([Reasoning(text="First <b>\n")]))
     page.take(encoder.encode([Reasoning(text="second\n")]))
     assert "".join(map(str, page.parts["reasoning"].children)) == "First <b>\nsecond\n"
@@ -153,7 +157,7 @@ def test_reasoning_grows_as_text() -> None:
 def test_a_long_code_block_is_sent_as_it_grows_and_once_more_in_colour() -> None:
     code = "".join(f"value_{n} = compute({n})  # step\n" for n in range(200))
     text = f"```python\n{code}```\nEnd.\n"
-    encoder = HtmlEncoder(ID, 0)
+    encoder = HtmlEncoder(message_id=MESSAGE_ID, after=0)
     frames = [encoder.encode(deltas(text[at : at + 32])) for at in range(0, len(text), 32)]
     uncoloured = [frame for frame in frames if b'<span class="' not in frame]
     assert sum(map(len, uncoloured)) < 4 * len(text)
@@ -162,13 +166,13 @@ def test_a_long_code_block_is_sent_as_it_grows_and_once_more_in_colour() -> None
 
 def test_a_long_list_is_not_sent_again_and_again() -> None:
     text = "".join(f"- **item {n}** with `code` and some words\n" for n in range(200))
-    encoder = HtmlEncoder(ID, 0)
+    encoder = HtmlEncoder(message_id=MESSAGE_ID, after=0)
     frames = [encoder.encode(deltas(text[at : at + 32])) for at in range(0, len(text), 32)]
     assert sum(map(len, frames)) < 5 * len(text)
 
 
 def test_small_pieces_wait_for_a_frame_but_the_first_is_sent_at_once() -> None:
-    encoder = HtmlEncoder(ID, 0)
+    encoder = HtmlEncoder(message_id=MESSAGE_ID, after=0)
     assert encoder.encode(deltas("a"))
     assert encoder.encode(deltas("b")) == b""
     assert b">b<" in encoder.encode(()).replace(b"\n", b"")
@@ -176,15 +180,15 @@ def test_small_pieces_wait_for_a_frame_but_the_first_is_sent_at_once() -> None:
 
 def test_finish_sends_all_partials_as_one_message_then_the_closing_event() -> None:
     partials = ended(f'<article id="{ID}">x</article>') + '<hx-partial hx-target="#t">y</hx-partial>'
-    stream = HtmlEncoder(ID, 0).finish(partials)
+    stream = HtmlEncoder(message_id=MESSAGE_ID, after=0).finish(partials)
     message, closing = events_in(stream)
     assert (message.name, closing.name) == ("message", "done")
     assert message.data == partials
-    assert stream.endswith(HtmlEncoder(ID, 0).closing())
+    assert stream.endswith(CLOSE)
 
 
 def test_the_closing_event_is_named_done() -> None:
-    assert HtmlEncoder(ID, None).closing() == b"event: done\ndata: \n\n"
+    assert CLOSE == b"event: done\ndata: \n\n"
 
 
 @settings(max_examples=EXAMPLES * 2, deadline=None)

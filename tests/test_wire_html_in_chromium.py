@@ -13,10 +13,11 @@ from django.conf import settings
 
 from chat.events import Delta, Reasoning
 from chat.markdown import LiveMarkdown, render
-from chat.wire.html import HtmlEncoder
+from chat.streaming.encoders.html import HtmlEncoder
 from tests.conftest import require_service
 
-ID = "m-0f8fad5b-d9cb-469f-a165-70867728950e"
+MESSAGE_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+ID = f"m-{MESSAGE_ID}"
 TEXT = (
     """# One *head*
 
@@ -69,7 +70,7 @@ def live_page(shown: int) -> str:
 
 
 def frames(shown: int) -> Iterator[bytes]:
-    encoder = HtmlEncoder(ID, shown)
+    encoder = HtmlEncoder(message_id=MESSAGE_ID, after=shown)
     yield encoder.encode([Reasoning(text="Think <b>\n")])
     yield encoder.encode([Reasoning(text="more")])
     for at in range(0, len(TEXT), 25):

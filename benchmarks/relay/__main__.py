@@ -1,35 +1,59 @@
-"""What relaying a token costs: this site beside a Next.js app, in turns. `make bench` runs it all.
+"""Measure what an answer costs: this site beside a Next.js app, or beside another version of itself. `make bench`
 
-The server has a core of its own; the model and the readers share the other. Every stream is
-checked token by token. See benchmarks/README.md.
+The server has a core of its own; the provider and the clients share the other. Every stream is checked token by
+token. See benchmarks/README.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import os
-import random
+import signal
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from benchmarks.relay.candidates import Server, build_peers, chatsite, cpu_of, free_port, has_peers, next_js
-from benchmarks.relay.client import Protocol, Stream, open_page, read
-from tests.services import RedisServer, postgres_database
+from benchmarks.relay import comparison
+from benchmarks.relay.candidates import (
+    ROOT,
+    SERVER_COMMANDS,
+    Checkout,
+    Server,
+    build_next,
+    chatsite,
+    chatsite_with_statement_log,
+    has_npm,
+    next_js,
+    running_provider,
+)
+from benchmarks.relay.client import Protocol
+from benchmarks.relay.measurements import (
+    RATE,
+    START_USERS,
+    StartCosts,
+    StartRequest,
+    StreamCosts,
+    Workload,
+    count_statements,
+    flood,
+    measure_idle_streams,
+    measure_leaving_readers,
+    measure_starts,
+    measure_streams,
+    paced,
+    warm_up,
+)
 
-RATE = 50
 SECONDS = 10
-RAMP = 0.02
-"""Seconds from one person's question to the next one's."""
-FLOOD_TOKENS = 2000
+STARTS = 100
+IDLE_STREAMS = 1000
+LEAVING_READERS = 100
 
 CANDIDATES: dict[str, tuple[str, Protocol]] = {
     "chatsite text": ("chatsite", "text"),
@@ -38,132 +62,118 @@ CANDIDATES: dict[str, tuple[str, Protocol]] = {
     "next route": ("next", "sse"),
     "next ai-sdk": ("next", "ui"),
 }
-WORKLOADS = {
-    "flood50": (50, f"flood:{FLOOD_TOKENS}", FLOOD_TOKENS),
-    **{f"paced{count}": (count, f"paced:{RATE}:{RATE * SECONDS}", RATE * SECONDS) for count in (50, 200, 500)},
-}
+WORKLOADS = {"flood50": flood(50, 2000), **{f"paced{streams}": paced(streams, SECONDS) for streams in (50, 200, 500)}}
+OTHER_WORKLOADS = ("start", "statements", "idle", "leaving")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """CPU in microseconds a token, of the site and of the services beside it; latencies in milliseconds."""
+class Benchmark:
+    """The chosen candidates, served one at a time on their core."""
 
-    cpu: float
-    postgres: float
-    redis: float
-    rate: float
-    first: float
-    p50: float
-    p99: float
+    def __init__(self, options: argparse.Namespace, provider_port: int, core: str) -> None:
+        self.options = options
+        self.provider_port = provider_port
+        self.provider = f"http://127.0.0.1:{provider_port}/v1"
+        self.core = core
+        self.candidates = {
+            name: CANDIDATES[name] for name in options.candidates.split(",") if has_npm() or not name.startswith("next")
+        }
+        if any(kind == "next" for kind, _ in self.candidates.values()):
+            build_next()
 
-
-def warm(server: Server, protocol: Protocol) -> None:
-    asyncio.run(_warm(server, protocol))
-
-
-async def _warm(server: Server, protocol: Protocol) -> None:
-    if protocol == "html":
-        for person in server.people:
-            await open_page(server.url(protocol), person)
-    await _all(server, protocol, "flood:20", 3)
-
-
-def measure(server: Server, protocol: Protocol, workload: str) -> Row:
-    count, question, tokens = WORKLOADS[workload]
-    before, began = [server.cpu(), cpu_of("postgres"), cpu_of("redis-server")], time.monotonic()
-    streams = asyncio.run(_all(server, protocol, question, count))
-    after, took = [server.cpu(), cpu_of("postgres"), cpu_of("redis-server")], time.monotonic() - began
-    cpu, *services = (now - then for now, then in zip(after, before, strict=True))
-    heard = [stream.tokens() for stream in streams]
-    for stream, each in zip(streams, heard, strict=True):
-        assert stream.whole, "a stream was cut off"
-        assert len(each) == tokens, f"{len(each)} of {tokens} tokens"
-    all_asked = max(stream.asked for stream in streams)
-    late = sorted(came - sent for each in heard for sent, came in each if sent > all_asked + 1) or [0.0]
-    return Row(
-        cpu=1e6 * cpu / (count * tokens),
-        postgres=1e6 * services[0] / (count * tokens),
-        redis=1e6 * services[1] / (count * tokens),
-        rate=count * tokens / took if question.startswith("flood") else count * tokens / cpu,
-        first=1e3 * statistics.median(each[0][1] - stream.asked for stream, each in zip(streams, heard, strict=True)),
-        p50=1e3 * late[len(late) // 2],
-        p99=1e3 * late[int(len(late) * 0.99)],
-    )
-
-
-async def _all(server: Server, protocol: Protocol, question: str, count: int, ramp: float = RAMP) -> list[Stream]:
-    async def one(number: int) -> Stream:
-        await asyncio.sleep(number * ramp)
-        person = server.people[number] if server.people else None
-        return await read(server.url(protocol), protocol, question, person, stream_at=server.url(protocol))
-
-    return await asyncio.gather(*(one(number) for number in range(count)))
-
-
-def idle(server: Server, protocol: Protocol, count: int) -> str:
-    """What an open stream holds while the model is silent; then all readers leave."""
-
-    async def hold() -> str:
-        await _all(server, protocol, "flood:20", count // 10, ramp=0)  # until what all share is there
-        resident, threads, connections = server.resident(), server.threads(), server.connections()
-
-        async def one(number: int) -> None:
-            await asyncio.sleep(number * RAMP)
-            person = server.people[number] if server.people else None
-            await read(server.url(protocol), protocol, "idle", person, leaving=count * RAMP * 1.2 + 6 - number * RAMP)
-
-        tasks = [asyncio.create_task(one(number)) for number in range(count)]
-        await asyncio.sleep(count * RAMP * 1.2 + 4)
-        each = (server.resident() - resident) / count / 1024
-        said = (
-            f"{each:.0f} KiB a stream; threads {threads} before, {server.threads()} with {count} streams; "
-            f"database handles {connections} before, {server.connections()} then"
-        )
-        await asyncio.gather(*tasks)
-        return said
-
-    return asyncio.run(hold())
-
-
-def leaving(server: Server, protocol: Protocol, count: int, upstream_port: int) -> str:
-    """Readers leave at random; how long until the last connection to the model is closed."""
-
-    async def leave() -> float:
-        async def one(number: int) -> None:
-            await read(
-                server.url(protocol), protocol, f"paced:{RATE}:3000", server.people[number], random.uniform(1, 4)
+    @contextmanager
+    def serve(self, kind: str, user_count: int) -> Iterator[Server]:
+        with contextlib.ExitStack() as stack:
+            if kind == "next":
+                yield stack.enter_context(next_js(self.provider, self.core))
+                return
+            services = stack.enter_context(shared_services()) if self.options.shared else {}
+            options = self.options
+            yield stack.enter_context(
+                chatsite(self.provider, user_count, self.core, options.server, options.processes, **services)
             )
 
-        await asyncio.gather(*(one(number) for number in range(count)))
-        began = time.monotonic()
-        while _established(upstream_port) and time.monotonic() - began < 30:
-            await asyncio.sleep(0.02)
-        return time.monotonic() - began
+    def run(self, workload: str) -> None:
+        if workload in WORKLOADS:
+            self.run_streams(workload, WORKLOADS[workload])
+        elif workload == "start":
+            self.run_starts()
+        elif workload == "statements":
+            self.run_statements()
+        else:
+            self.run_open_streams(workload)
 
-    return f"{asyncio.run(leave()):.2f} s after the last of {count} readers left, no answer runs"
+    def run_streams(self, name: str, workload: Workload) -> None:
+        # One core of the peers does not relay 500 streams.
+        candidates = {
+            each: kind for each, kind in self.candidates.items() if name != "paced500" or kind[0] == "chatsite"
+        }
+        results: dict[str, list[StreamCosts]] = {each: [] for each in candidates}
+        for _ in range(self.options.runs):
+            for each, (kind, protocol) in candidates.items():
+                with self.serve(kind, workload.streams) as server:
+                    warm_up(server, protocol)
+                    results[each].append(measure_streams(server, protocol, workload))
+        print_streams(name, results, self.options.shared)
+
+    def run_starts(self) -> None:
+        results: dict[str, list[StartCosts]] = {}
+        for _ in range(self.options.runs):
+            for name, (kind, protocol) in self.candidates.items():
+                with self.serve(kind, START_USERS) as server:
+                    warm_up(server, protocol)
+                    for label, request in start_requests(name, protocol).items():
+                        results.setdefault(label, []).append(measure_starts(server, request, STARTS))
+        print(f"\nstart: {self.options.runs} runs of {STARTS} answers of one token, one after the other, medians")
+        print("| candidate | CPU ms an answer | until the provider is called ms | first token ms |")
+        print("|---|---|---|---|")
+        for label, costs in results.items():
+            cells = [median(costs, of) for of in (lambda c: c.cpu, lambda c: c.provider, lambda c: c.first_token)]
+            print(f"| {label} | {' | '.join(f'{cell:.1f}' for cell in cells)} |", flush=True)
+
+    def run_statements(self) -> None:
+        print("\nstatements: SQL statements of one answer of one token on SQLite, without transaction control")
+        print("| candidate | before the response | until settled |\n|---|---|---|")
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "statements"
+            with chatsite_with_statement_log(self.provider, START_USERS, self.core, log) as server:
+                for name, (kind, protocol) in self.candidates.items():
+                    if kind == "next":
+                        continue
+                    for label, request in start_requests(name, protocol).items():
+                        counts = count_statements(server, log, request)
+                        print(f"| {label} | {counts.before_response} | {len(counts.statements)} |", flush=True)
+                        if self.options.list_statements:
+                            print("".join(f"    {statement}\n" for statement in counts.statements))
+
+    def run_open_streams(self, workload: str) -> None:
+        print(f"\n{workload}")
+        for name, (kind, protocol) in self.candidates.items():
+            if workload == "leaving" and (kind == "next" or protocol == "html"):
+                continue
+            with self.serve(kind, IDLE_STREAMS) as server:
+                warm_up(server, protocol)
+                if workload == "idle":
+                    result = measure_idle_streams(server, protocol, IDLE_STREAMS)
+                else:
+                    result = measure_leaving_readers(server, protocol, LEAVING_READERS, self.provider_port)
+                print(f"{name}: {result}", flush=True)
 
 
-def _established(port: int) -> int:
-    listing = subprocess.run(["ss", "-Htn", "state", "established", f"dport = :{port}"], capture_output=True, text=True)
-    return len(listing.stdout.splitlines())
-
-
-@contextmanager
-def upstream(core: str) -> Iterator[int]:
-    port = free_port()
-    command = ["taskset", "-c", core, sys.executable, "-m", "benchmarks.relay.upstream", str(port), str(RATE)]
-    process = subprocess.Popen(command)
-    try:
-        time.sleep(1)
-        yield port
-    finally:
-        process.kill()
-        process.wait()
+def start_requests(name: str, protocol: Protocol) -> dict[str, StartRequest]:
+    """By label: a page starts an answer with a new conversation or with a follow-up message."""
+    if protocol != "html":
+        return {name: StartRequest(protocol=protocol)}
+    return {
+        f"{name}, new conversation": StartRequest(protocol=protocol),
+        f"{name}, follow-up": StartRequest(protocol=protocol, follow_up=True),
+    }
 
 
 @contextmanager
 def shared_services() -> Iterator[dict[str, str]]:
-    """The environment for an empty PostgreSQL database and a Redis of its own."""
+    """The environment for an empty PostgreSQL database and a new Redis server."""
+    from tests.services import RedisServer, postgres_database
+
     with postgres_database() as database, tempfile.TemporaryDirectory() as folder:
         redis = RedisServer(Path(folder))
         redis.start()
@@ -173,83 +183,65 @@ def shared_services() -> Iterator[dict[str, str]]:
             redis.stop()
 
 
-def median(rows: list[Row], of: Callable[[Row], float]) -> float:
-    return statistics.median(of(row) for row in rows)
+def median(costs: list[Any], of: Callable[[Any], float]) -> float:
+    return statistics.median(of(each) for each in costs)
 
 
-SERVICES: dict[str, Callable[[Row], float]] = {
-    "PostgreSQL": lambda row: row.postgres,
-    "Redis": lambda row: row.redis,
-}
-
-
-def table(workload: str, results: dict[str, list[Row]], shared: bool) -> None:
-    print(f"\n{workload}: {next(len(rows) for rows in results.values())} runs each, medians")
+def print_streams(workload: str, results: dict[str, list[StreamCosts]], shared: bool) -> None:
+    print(f"\n{workload}: {next(len(costs) for costs in results.values())} runs each, medians")
     print("| candidate | CPU µs/token | tokens/s a core | first token ms | p50 ms | p99 ms | × route | × ai-sdk |")
     print("|---|---|---|---|---|---|---|---|")
-    costs = {name: median(rows, lambda row: row.cpu) for name, rows in results.items()}
-    for name, rows in results.items():
-        ratios = [f"{costs[name] / costs[peer]:.2f}" if peer in costs else "" for peer in ("next route", "next ai-sdk")]
-        cells = [f"{costs[name]:.1f}", f"{1e6 / costs[name]:,.0f}"]
-        cells += [f"{median(rows, of):.0f}" for of in (lambda r: r.first, lambda r: r.p50, lambda r: r.p99)]
-        print(f"| {name} | {' | '.join([*cells, *ratios])} |")
+    cpu = {name: median(costs, lambda each: each.cpu) for name, costs in results.items()}
+    for name, costs in results.items():
+        ratios = [f"{cpu[name] / cpu[peer]:.2f}" if peer in cpu else "" for peer in ("next route", "next ai-sdk")]
+        cells = [f"{cpu[name]:.1f}", f"{1e6 / cpu[name]:,.0f}"]
+        cells += [f"{median(costs, of):.0f}" for of in (lambda c: c.first_token, lambda c: c.p50, lambda c: c.p99)]
+        print(f"| {name} | {' | '.join([*cells, *ratios])} |", flush=True)
         if shared:
-            beside = [f"{word} {median(rows, of):.1f}" for word, of in SERVICES.items()]
-            print(f"    CPU µs/token beside it: {', '.join(beside)}")
+            postgres, redis = median(costs, lambda c: c.postgres), median(costs, lambda c: c.redis)
+            print(f"    CPU µs/token beside it: PostgreSQL {postgres:.1f}, Redis {redis:.1f}")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.relay", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--runs", type=int, help="runs of each measurement (default 3; with --against 5, or 3 if quick)"
+    )
+    parser.add_argument("--workloads", default=",".join((*WORKLOADS, *OTHER_WORKLOADS)))
+    parser.add_argument("--candidates", default=",".join(CANDIDATES))
+    parser.add_argument("--server", choices=tuple(SERVER_COMMANDS), default="uvicorn")
+    parser.add_argument("--shared", action="store_true", help="on PostgreSQL and Redis instead of SQLite and memory")
+    parser.add_argument("--processes", type=int, default=1, help="of the site, on one core together; with --shared")
+    parser.add_argument("--list-statements", action="store_true", help="print the SQL of the workload 'statements'")
+    against = parser.add_argument_group("comparison with another version of the site")
+    against.add_argument("--against", type=Path, metavar="PATH", help="root of another checkout; measures nothing else")
+    against.add_argument("--against-python", default=sys.executable, metavar="PYTHON", help="runs the other checkout")
+    against.add_argument("--checkout", type=Path, default=ROOT, metavar="PATH", help="the new version (default: this)")
+    against.add_argument("--quick", action="store_true", help="shorter streams and fewer runs, under 10 minutes")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--workloads", default=",".join((*WORKLOADS, "idle", "leaving")))
-    parser.add_argument("--candidates", default=",".join(CANDIDATES))
-    parser.add_argument("--server", choices=("uvicorn", "daphne"), default="uvicorn")
-    parser.add_argument("--shared", action="store_true", help="on PostgreSQL and Redis in place of SQLite and memory")
-    parser.add_argument("--processes", type=int, default=1, help="of the site, on one core together; with --shared")
-    options = parser.parse_args()
+    options = arguments()
+    # So that SIGTERM also stops the servers and prints what was measured.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     cores = sorted(os.sched_getaffinity(0))
-    served, rest = str(cores[0]), str(cores[-1])
     os.sched_setaffinity(0, {cores[-1]})
-    names = [name for name in options.candidates.split(",") if has_peers() or not name.startswith("next")]
-    if any(name.startswith("next") for name in names):
-        build_peers()
-    with upstream(rest) as port:
-        url = f"http://127.0.0.1:{port}/v1"
-
-        @contextmanager
-        def serving(kind: str, people: int) -> Iterator[Server]:
-            with contextlib.ExitStack() as stack:
-                if kind != "chatsite":
-                    yield stack.enter_context(next_js(url, served))
-                    return
-                more = stack.enter_context(shared_services()) if options.shared else {}
-                yield stack.enter_context(chatsite(url, people, served, options.server, options.processes, **more))
-
+    with running_provider(str(cores[-1]), RATE) as port:
+        if options.against:
+            old = Checkout(root=options.against.resolve(), python=options.against_python)
+            new = Checkout(root=options.checkout.resolve())
+            plan = comparison.QUICK if options.quick else comparison.FULL
+            plan = replace(plan, runs=options.runs or plan.runs)
+            provider = f"http://127.0.0.1:{port}/v1"
+            comparison.Comparison(
+                old, new, provider=provider, core=str(cores[0]), server=options.server, plan=plan
+            ).run()
+            return
+        options.runs = options.runs or 3
+        benchmark = Benchmark(options, port, str(cores[0]))
         for workload in options.workloads.split(","):
-            if workload in WORKLOADS:
-                results: dict[str, list[Row]] = {name: [] for name in names if _can(name, workload)}
-                for _ in range(options.runs):
-                    for name, rows in results.items():
-                        kind, protocol = CANDIDATES[name]
-                        with serving(kind, WORKLOADS[workload][0]) as server:
-                            warm(server, protocol)
-                            rows.append(measure(server, protocol, workload))
-                table(workload, results, options.shared)
-                continue
-            print(f"\n{workload}")
-            for name in names:
-                kind, protocol = CANDIDATES[name]
-                with serving(kind, 1000) as server:
-                    warm(server, protocol)
-                    if workload == "idle":
-                        print(f"{name}: {idle(server, protocol, 1000)}", flush=True)
-                    elif kind == "chatsite" and protocol != "html":
-                        print(f"{name}: {leaving(server, protocol, 100, port)}", flush=True)
-
-
-def _can(name: str, workload: str) -> bool:
-    """500 streams are more than the peers' one core relays."""
-    return workload != "paced500" or name.startswith("chatsite")
+            benchmark.run(workload)
 
 
 if __name__ == "__main__":

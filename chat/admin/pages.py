@@ -1,4 +1,4 @@
-"""What the admin's own pages have in common."""
+"""What the admin's own pages share: permissions, rendering, the admin log and links into the usage ledger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from chat.reports import Span
+from chat.accounts.http import AuthenticatedHttpRequest
+from chat.usage.reports import DateRange
 
 SEE_USAGE = "chat.view_usagerecord"
 STOP_ANSWERS = "chat.stop_answers"
@@ -25,8 +26,8 @@ READ_CONVERSATIONS = "chat.read_conversations"
 View = Callable[..., HttpResponse]
 
 
-def needs(*permissions: str) -> Callable[[View], View]:
-    """Staff with these rights only; the site wraps the view so that others meet the login or a 403."""
+def require_permissions(*permissions: str) -> Callable[[View], View]:
+    """Decorator for views inside `AdminSite.admin_view`: staff without all these permissions get a 403."""
 
     def decorate(view: View) -> View:
         @functools.wraps(view)
@@ -40,8 +41,8 @@ def needs(*permissions: str) -> Callable[[View], View]:
     return decorate
 
 
-def show(request: HttpRequest, name: str, title: object, **context: Any) -> HttpResponse:
-    """A page of the admin site; `name` is its template and its place among the tabs."""
+def render_page(request: HttpRequest, name: str, title: object, **context: Any) -> HttpResponse:
+    """A page of the admin site from the template `admin/chat/<name>.html`; `name` is also the selected tab."""
     return TemplateResponse(
         request,
         f"admin/chat/{name}.html",
@@ -49,15 +50,16 @@ def show(request: HttpRequest, name: str, title: object, **context: Any) -> Http
     )
 
 
-def note(request: HttpRequest, about: Model, message: str) -> None:
-    """Writes the admin log."""
-    user: Any = request.user
-    LogEntry.objects.log_actions(user.pk, [about], CHANGE, message, single_object=True)
+def log_change(request: AuthenticatedHttpRequest, changed: Model, message: str) -> None:
+    """Write a line about an object into the admin log."""
+    LogEntry.objects.log_actions(request.user.pk, [changed], CHANGE, message, single_object=True)
 
 
 def ledger_url(**filters: str) -> str:
+    """The list of ledger rows, narrowed down by query parameters; empty ones are left out."""
     return reverse("admin:chat_usagerecord_changelist", query={k: v for k, v in filters.items() if v})
 
 
-def ledger_days(span: Span) -> dict[str, str]:
-    return {"day__gte": str(span.first), "day__lt": str(span.last + dt.timedelta(days=1))}
+def ledger_days(date_range: DateRange) -> dict[str, str]:
+    """The ledger's query parameters for a range of days."""
+    return {"day__gte": str(date_range.first), "day__lt": str(date_range.last + dt.timedelta(days=1))}

@@ -6,57 +6,43 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from chat.events import Delta, LogEvent, Reasoning
+from chat.events import LogEvent
 
 INTERVAL = 0.05
+"""Seconds within which text is merged."""
 KEEP_AFTER_END = 300.0
 IDLE = 5.0
-PAUSE_AFTER_FAULT = 1.0
+PAUSE_AFTER_ERROR = 1.0
 
 
 class LogMissing(Exception):
-    """No log under this id can be read here: never started, ended long ago, or its store is away."""
+    """No log under this id can be read here: it never started, ended long ago, or its store does not answer."""
 
 
 class EventLog(Protocol):
     def open(self, message_id: UUID) -> None: ...
 
     def append(self, message_id: UUID, events: Sequence[LogEvent]) -> None:
-        """Adds events; must be called on the event loop. Nothing may follow a last event."""
+        """Add events. Must be called on the event loop; nothing may follow a last event."""
 
-    def tail(self, message_id: UUID, every: float = 0.0) -> AsyncGenerator[list[LogEvent], None]:
+    def read(self, message_id: UUID, every: float = 0.0) -> AsyncGenerator[list[LogEvent], None]:
         """All events from the first on, as they come, until the last one.
 
-        From the first words on it yields once in `every` seconds at most, but the end at once.
-        Yields an empty list after a silence of at most `IDLE` seconds, or after `nudge`.
-        Raises `LogMissing`, also in the middle.
+        After the first text it yields at most once in `every` seconds, but the end at once. Yields an empty list
+        after at most `IDLE` seconds of silence, or after `wake`. Raises `LogMissing`, also in the middle.
         """
 
-    def rest(self, message_id: UUID) -> float:
-        """Seconds until a reader in this process may want more of a log that is written here."""
+    def seconds_until_wanted(self, message_id: UUID) -> float:
+        """How long no reader in this process wants more of a log that is written here."""
 
     def has_pages(self, message_id: UUID) -> bool:
-        """Whether a page that this process serves follows a log that is written here."""
+        """Whether a page that this process serves reads a log that is written here."""
 
     def is_local(self, message_id: UUID) -> bool:
-        """Whether this process writes the log, so that silence means that the model is silent."""
+        """Whether this process writes the log, so that silence means that the provider is silent."""
 
-    def nudge(self, message_id: UUID) -> None:
-        """Makes every tail of this log yield, so that viewers look around."""
+    def wake(self, message_id: UUID) -> None:
+        """Make every reader of this log yield."""
 
     async def close(self) -> None:
-        """Hands over what is not yet written."""
-
-
-def merged(events: Sequence[LogEvent]) -> list[LogEvent]:
-    """Neighbouring pieces of text made one."""
-    result: list[LogEvent] = []
-    for event in events:
-        last = result[-1] if result else None
-        if isinstance(event, Delta) and isinstance(last, Delta):
-            result[-1] = Delta(text=last.text + event.text)
-        elif isinstance(event, Reasoning) and isinstance(last, Reasoning):
-            result[-1] = Reasoning(text=last.text + event.text)
-        else:
-            result.append(event)
-    return result
+        """Write what is not yet written."""

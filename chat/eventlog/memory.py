@@ -7,59 +7,62 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from uuid import UUID
 
-from chat import metrics, pace
-from chat.eventlog.base import IDLE, INTERVAL, KEEP_AFTER_END, LogMissing, merged
-from chat.events import LogEvent, Started, is_last
-from chat.timers import LazyTimer
+from chat.eventlog.base import IDLE, INTERVAL, KEEP_AFTER_END, LogMissing
+from chat.events import LAST_EVENTS, Delta, LogEvent, Reasoning, Started
+from chat.infra import metrics
+from chat.infra.frame_rate import FrameRate, frame_rate
+from chat.infra.timers import ResettableTimer
 
 
-class _Reader:
-    """One who follows a log, and sleeps between two looks at it for `pause` seconds at least: not before `due`."""
+class _LogReader:
+    """One reader of a log. It takes new events at most once in `pause` seconds: not before `due`."""
 
-    __slots__ = ("_future", "_loop", "due", "every", "pause", "timer")
+    __slots__ = ("_future", "_loop", "_rate", "due", "every", "pause", "timer")
 
-    def __init__(self, every: float) -> None:
+    def __init__(self, every: float, rate: FrameRate) -> None:
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[None] = self._loop.create_future()
-        self.timer = LazyTimer(self.ring)
+        self._rate = rate
+        self.timer = ResettableTimer(self.wake)
         self.every = self.pause = every
         self.due = 0.0
 
-    def look(self, newest: LogEvent, now: float) -> None:
-        """It sees what there is, up to `newest`. After the start it does not rest: the first words come at once."""
+    def take(self, newest: LogEvent, now: float) -> None:
+        """It takes the events up to `newest`. It does not pause after the start: the first text comes at once."""
         if self.every and self.due <= now and not isinstance(newest, Started):
-            self.pause = pace.stretched(self.every)
+            self.pause = self.every * self._rate.factor
             self.due = now + self.pause
 
     async def sleep(self, log: Log, seconds: float) -> None:
-        """Until the log wakes this reader, so many seconds at most."""
+        """Until the log wakes this reader, at most so many seconds."""
         self._future = self._loop.create_future()
-        self.ring_within(seconds)
-        log.waiters.append(self)
+        self.wake_within(seconds)
+        log.sleeping.append(self)
         try:
             await self._future
         finally:
-            if self in log.waiters:
-                log.waiters.remove(self)
+            if self in log.sleeping:
+                log.sleeping.remove(self)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         if not self._future.done():
             self._future.set_result(None)
 
-    def ring_within(self, seconds: float) -> None:
+    def wake_within(self, seconds: float) -> None:
         self.timer.set(self._loop.time() + seconds)
 
 
 class Log:
-    """One log and those who wait for it. `lost` says that its end will never come this way."""
+    """One log and its readers. `lost` says that the rest of it cannot be read here."""
 
-    __slots__ = ("ended", "events", "flushed_at", "lost", "pending", "readers", "since", "timer", "waiters")
+    __slots__ = ("_rate", "ended", "events", "flushed_at", "lost", "pending", "readers", "since", "sleeping", "timer")
 
-    def __init__(self) -> None:
+    def __init__(self, rate: FrameRate) -> None:
+        self._rate = rate
         self.events: list[LogEvent] = []
         self.pending: list[LogEvent] = []
-        self.readers: set[_Reader] = set()
-        self.waiters: list[_Reader] = []
+        self.readers: set[_LogReader] = set()
+        self.sleeping: list[_LogReader] = []
         self.flushed_at = self.since = 0.0
         self.timer: asyncio.TimerHandle | None = None
         self.ended = False
@@ -72,7 +75,7 @@ class Log:
         if not self.pending:
             self.since = now
         self.pending.extend(events)
-        self.ended = is_last(events[-1])
+        self.ended = isinstance(events[-1], LAST_EVENTS)
         due = self.flushed_at + INTERVAL - now
         if self.ended or due <= 0:
             self.flush()
@@ -84,44 +87,44 @@ class Log:
             self.timer.cancel()
             self.timer = None
         now = time.monotonic()
-        if not isinstance(self.pending[-1], Started):  # the first words come at once, however soon they follow it
+        if not isinstance(self.pending[-1], Started):  # the first text is not delayed by the start before it
             self.flushed_at = now
         self.events.extend(merged(self.pending))
         self.pending.clear()
         metrics.log_lag.observe(now - self.since)
-        self.grew(now)
+        self.notify_readers(now)
 
-    def grew(self, now: float) -> None:
-        """Wakes those whose time has come; the end is everybody's."""
+    def notify_readers(self, now: float) -> None:
+        """Wake readers whose interval has passed; at the end, wake all."""
         if self.ended:
             self.wake()
             return
-        early: list[_Reader] = []
-        for reader in self.waiters:
+        early: list[_LogReader] = []
+        for reader in self.sleeping:
             if reader.due <= now:
-                reader.look(self.events[-1], now)
-                reader.ring()
+                reader.take(self.events[-1], now)
+                reader.wake()
             else:
-                # It goes with what comes next, so that no words wait twice; at the latest a moment from now.
-                reader.ring_within(reader.pause)
+                # It waits for the next text, so that none is delayed twice, but no longer than its interval.
+                reader.wake_within(reader.pause)
                 early.append(reader)
-        self.waiters = early
+        self.sleeping = early
 
     def wake(self) -> None:
-        waiters, self.waiters = self.waiters, []
-        for waiter in waiters:
-            waiter.ring()
+        sleeping, self.sleeping = self.sleeping, []
+        for reader in sleeping:
+            reader.wake()
 
-    def rest(self) -> float:
+    def seconds_until_wanted(self) -> float:
         due = min((reader.due for reader in self.readers), default=0.0)
-        return max(pace.stretched(INTERVAL), due - time.monotonic())
+        return max(INTERVAL * self._rate.factor, due - time.monotonic())
 
     def has_pages(self) -> bool:
-        """Only they say how often they want more."""
+        """Only pages limit how often they want more."""
         return any(reader.every for reader in self.readers)
 
-    async def tail(self, idle: float, every: float) -> AsyncGenerator[list[LogEvent], None]:
-        position, reader = 0, _Reader(every)
+    async def read(self, idle: float, every: float) -> AsyncGenerator[list[LogEvent], None]:
+        position, reader = 0, _LogReader(every, self._rate)
         self.readers.add(reader)
         try:
             while True:
@@ -135,9 +138,9 @@ class Log:
                 batch = self.events[position:]
                 position += len(batch)
                 if batch:
-                    reader.look(batch[-1], time.monotonic())
+                    reader.take(batch[-1], time.monotonic())
                 yield batch
-                if batch and is_last(batch[-1]):
+                if batch and isinstance(batch[-1], LAST_EVENTS):
                     return
         finally:
             reader.timer.stop()
@@ -148,10 +151,11 @@ class MemoryEventLog:
     """Logs of this process, kept for `KEEP_AFTER_END` seconds after their end."""
 
     def __init__(self) -> None:
+        self._rate = frame_rate()
         self._logs: dict[UUID, Log] = {}
 
     def open(self, message_id: UUID) -> None:
-        self._logs.setdefault(message_id, Log())
+        self._logs.setdefault(message_id, Log(self._rate))
 
     def append(self, message_id: UUID, events: Sequence[LogEvent]) -> None:
         log = self._logs[message_id]
@@ -162,12 +166,12 @@ class MemoryEventLog:
     def get(self, message_id: UUID) -> Log | None:
         return self._logs.get(message_id)
 
-    def tail(self, message_id: UUID, every: float = 0.0) -> AsyncGenerator[list[LogEvent], None]:
+    def read(self, message_id: UUID, every: float = 0.0) -> AsyncGenerator[list[LogEvent], None]:
         log = self._logs.get(message_id)
-        return log.tail(IDLE, every) if log else _missing()
+        return log.read(IDLE, every) if log else _missing()
 
-    def rest(self, message_id: UUID) -> float:
-        return self._logs[message_id].rest()
+    def seconds_until_wanted(self, message_id: UUID) -> float:
+        return self._logs[message_id].seconds_until_wanted()
 
     def has_pages(self, message_id: UUID) -> bool:
         return self._logs[message_id].has_pages()
@@ -175,7 +179,7 @@ class MemoryEventLog:
     def is_local(self, message_id: UUID) -> bool:
         return message_id in self._logs
 
-    def nudge(self, message_id: UUID) -> None:
+    def wake(self, message_id: UUID) -> None:
         if log := self._logs.get(message_id):
             log.wake()
 
@@ -186,3 +190,17 @@ class MemoryEventLog:
 async def _missing() -> AsyncGenerator[list[LogEvent], None]:
     raise LogMissing
     yield []
+
+
+def merged(events: Sequence[LogEvent]) -> list[LogEvent]:
+    """The same with neighbouring pieces of text joined."""
+    result: list[LogEvent] = []
+    for event in events:
+        last = result[-1] if result else None
+        if isinstance(event, Delta) and isinstance(last, Delta):
+            result[-1] = Delta(text=last.text + event.text)
+        elif isinstance(event, Reasoning) and isinstance(last, Reasoning):
+            result[-1] = Reasoning(text=last.text + event.text)
+        else:
+            result.append(event)
+    return result

@@ -1,34 +1,62 @@
-"""What the database knows that the limiter's record may have lost."""
+"""Initial counts from the usage ledger, for calendar rules whose counter a store has lost or never had."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from django.db import DatabaseError
 from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 
-from chat.limits.values import Edges, Period, Rule
+from chat import errors
+from chat.limits.periods import PeriodEdges, Periods
+from chat.limits.values import Decision, Period, Rule
 from chat.models import ServerProcess, UsageRecord
 
 
 def user_of(subject: str) -> int | None:
-    """Only people have a ledger."""
+    """The id of the user. Other subjects have no ledger."""
     kind, _, number = subject.partition(":")
     return int(number) if kind == "user" and number.isdecimal() else None
 
 
-def seeds(user_id: int, rules: Sequence[Rule], edges: Mapping[Period, Edges]) -> dict[str, int]:
-    """What the person's ledger rows of the present periods add up to, by rule name; one query.
+def decide_with_counts(
+    subject: str, rules: Sequence[Rule], periods: Periods, decide: Callable[[Mapping[str, int]], Decision]
+) -> Decision:
+    """Call `decide` with no initial counts, and again with the ledger's if it says that some are missing.
+
+    Raises what `decide` raises, and `DatabaseUnavailable`.
+    """
+    decision = decide({})
+    if decision.missing_counts:
+        decision = decide(initial_counts(subject, rules, decision, periods.at(decision.now)))
+    return decision
+
+
+def initial_counts(
+    subject: str, rules: Sequence[Rule], decision: Decision, edges: Mapping[Period, PeriodEdges]
+) -> dict[str, int]:
+    """The counts that a decision is missing, by rule name; one query. Raises `DatabaseUnavailable`.
 
     A failed answer gave its request back, so it is not counted as one.
     """
-    first_day = {rule.period: _day(edges[rule.period][0]) for rule in rules if rule.period}
-    if not first_day:
-        return {}
-    days = (
-        UsageRecord.objects.filter(user=user_id, day__gte=min(first_day.values()))
+    counts = dict.fromkeys(decision.missing_counts, 0)
+    user_id = user_of(subject)
+    first_day = {rule: _day(edges[rule.period].start) for rule in rules if rule.period and rule.name in counts}
+    if user_id is None or not first_day:
+        return counts
+    for day in _usage_by_day(user_id, min(first_day.values())):
+        for rule, first in first_day.items():
+            if day["day"] >= first:
+                counts[rule.name] += day[rule.unit] or 0
+    return counts
+
+
+def _usage_by_day(user_id: int, first: dt.date) -> list[Mapping[str, Any]]:
+    days: Any = (
+        UsageRecord.objects.filter(user=user_id, day__gte=first)
         .order_by()
         .values("day")
         .annotate(
@@ -37,19 +65,20 @@ def seeds(user_id: int, rules: Sequence[Rule], edges: Mapping[Period, Edges]) ->
             cost=Sum("cost"),
         )
     )
-    sums: Any = list(days)
-    return {
-        rule.name: sum((each[rule.unit] or 0 for each in sums if each["day"] >= first_day[rule.period]), 0)
-        for rule in rules
-        if rule.period
-    }
+    try:
+        return list(days)
+    except DatabaseError as error:
+        raise errors.DatabaseUnavailable from error
 
 
 def _day(start_ms: int) -> dt.date:
     return dt.datetime.fromtimestamp(start_ms / 1000, timezone.get_default_timezone()).date()
 
 
-def server_processes() -> int:
-    """How many server processes share the limits right now; at least this one."""
+def count_server_processes() -> int:
+    """How many server processes share the limits right now, at least this one. Raises `DatabaseUnavailable`."""
     alive = timezone.now() - ServerProcess.STALE_AFTER
-    return max(1, ServerProcess.objects.filter(heartbeat_at__gte=alive).count())
+    try:
+        return max(1, ServerProcess.objects.filter(heartbeat_at__gte=alive).count())
+    except DatabaseError as error:
+        raise errors.DatabaseUnavailable from error

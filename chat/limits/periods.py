@@ -1,22 +1,46 @@
-"""Days and months by the calendar of a time zone, in milliseconds."""
+"""Days and months of a time zone, in milliseconds."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from chat.limits.values import Edges, Period, Rule
-
-HOUR_MS = 3_600_000
-KEPT_MS = {"day": 8 * 24 * HOUR_MS, "month": 40 * 24 * HOUR_MS}
+from chat.limits.values import Period
 
 
-def edges(now: int, zone: dt.tzinfo) -> dict[Period, Edges]:
-    """The present and the next day and month at `now`, by the calendar of the zone."""
+class PeriodEdges(NamedTuple):
+    """Start and end of the current day or month, and the end of the next one."""
+
+    start: int
+    end: int
+    next_end: int
+
+    def current(self, now: int) -> tuple[int, int]:
+        """Start and end of the period that `now` is in. A new one may have started since the edges were computed."""
+        return (self.start, self.end) if now < self.end else (self.end, self.next_end)
+
+
+def period_edges(now: int, zone: dt.tzinfo) -> dict[Period, PeriodEdges]:
+    """The current and the next day and month at `now`."""
     today = dt.datetime.fromtimestamp(now / 1000, zone).date()
     days = [today + dt.timedelta(days=n) for n in range(3)]
     months = [_month(today, n) for n in range(3)]
-    return {"day": _instants(days, zone), "month": _instants(months, zone)}
+    return {"day": _edges(days, zone), "month": _edges(months, zone)}
+
+
+class Periods:
+    """The day and month at any time in one time zone. Computed once a day: it takes longer than a decision."""
+
+    def __init__(self, zone: dt.tzinfo) -> None:
+        self._zone = zone
+        self._today: Mapping[Period, PeriodEdges] = {}
+
+    def at(self, now: int) -> Mapping[Period, PeriodEdges]:
+        today = self._today
+        if not today or not today["day"].start <= now < today["day"].end:
+            today = self._today = period_edges(now, self._zone)
+        return today
 
 
 def _month(day: dt.date, ahead: int) -> dt.date:
@@ -24,18 +48,7 @@ def _month(day: dt.date, ahead: int) -> dt.date:
     return dt.date(day.year + years, month + 1, 1)
 
 
-def _instants(days: Sequence[dt.date], zone: dt.tzinfo) -> Edges:
-    first, second, third = (
-        int(dt.datetime(day.year, day.month, day.day, tzinfo=zone).timestamp() * 1000) for day in days
+def _edges(days: Sequence[dt.date], zone: dt.tzinfo) -> PeriodEdges:
+    return PeriodEdges(
+        *(int(dt.datetime(day.year, day.month, day.day, tzinfo=zone).timestamp() * 1000) for day in days)
     )
-    return first, second, third
-
-
-def present_period(edges: Edges, now: int) -> tuple[int, int]:
-    start, end, after = edges
-    return (start, end) if now < end else (end, after)
-
-
-def ttl_ms(rules: Sequence[Rule]) -> int:
-    """The longest period plus slack: a shorter one would forget counts that still bind."""
-    return max((KEPT_MS[r.period] if r.period else 2 * r.window_ms for r in rules), default=0) + HOUR_MS

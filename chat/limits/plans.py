@@ -1,4 +1,4 @@
-"""Which rules bind whom: rows to rules, and the names that subjects go by."""
+"""The rules that apply to a user, a login name or an address, and the names of these subjects."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from chat.compiled import CompiledQuery, Given
+from chat.infra.prepared_queries import Parameter, PreparedQuery
 from chat.limits.values import MAX_AMOUNT, Rule
-from chat.models import LimitOverride, Plan, User
-from chat.models.access import LIMIT_NAMES
+from chat.models import LIMIT_NAMES, LimitOverride, Plan, User
 
-SHIPPED: Mapping[str, int | None] = {
+DEFAULT_LIMITS: Mapping[str, int | None] = {
     "requests_per_minute": 20,
     "tokens_per_day": 2_000_000,
     "concurrent_answers": 5,
 }
-"""What binds where no plan is the default one; the rest is unlimited."""
+"""The limits where no plan is the default plan; the others are unlimited."""
 
 LOGIN_NAME = Rule(name="login_name", kind="window", unit="request", limit=10, window=900)
 LOGIN_ADDRESS = Rule(name="login_address", kind="window", unit="request", limit=30, window=900)
 SIGNUP_ADDRESS = Rule(name="signup_address", kind="window", unit="request", limit=5, window=3600)
 
 _SHAPES: Mapping[str, Mapping[str, Any]] = {
-    # Bursts are fine, the refill is gentle: at most twice the number in the worst minute.
+    # Bursts are allowed and the refill is gradual: at most twice the limit in the worst minute.
     "requests_per_minute": {"kind": "bucket", "unit": "request", "window": 60},
     "requests_per_day": {"kind": "calendar", "unit": "request", "period": "day"},
-    # Never more in any minute: what a provider counts too.
+    # Never more in any minute, as providers count.
     "tokens_per_minute": {"kind": "window", "unit": "token", "window": 60},
     "tokens_per_day": {"kind": "calendar", "unit": "token", "period": "day"},
     "tokens_per_month": {"kind": "calendar", "unit": "token", "period": "month"},
@@ -50,83 +49,77 @@ def subject_of(user: User) -> str:
 
 
 def rules_for(user: User) -> tuple[Rule, ...]:
-    """Override before the most generous of the groups' plans before the default plan."""
+    """An override goes before the most generous plan of the user's groups, and that before the default plan."""
     plans = _PLANS(user=user.pk)
-    own = [plan for plan in plans if plan["own"]]
-    return build(_limits(own or plans) | dict(_OVERRIDES(user=user.pk, now=timezone.now())))
+    of_groups = [plan for plan in plans if plan["of_group"]]
+    return build(_most_generous(of_groups or plans) | dict(_OVERRIDES(user=user.pk, now=timezone.now())))
 
 
 def _plans() -> QuerySet[Plan, dict[str, Any]]:
-    """The default plan, and those of a person's groups, which are their `own`."""
-    of_group = Group.objects.filter(chat_plans=OuterRef("pk"), user=Given("user", models.IntegerField()))
-    plans = Plan.objects.annotate(own=Exists(of_group)).filter(Q(is_default=True) | Q(own=True))
-    return plans.values("own", *LIMIT_NAMES)
+    """The default plan and those of a user's groups."""
+    groups = Group.objects.filter(chat_plans=OuterRef("pk"), user=Parameter("user", models.IntegerField()))
+    plans = Plan.objects.annotate(of_group=Exists(groups)).filter(Q(is_default=True) | Q(of_group=True))
+    found: QuerySet[Plan, dict[str, Any]] = plans.values("of_group", *LIMIT_NAMES)
+    return found
 
 
-_PLANS = CompiledQuery(_plans)
-_OVERRIDES = CompiledQuery(
+_PLANS = PreparedQuery(_plans)
+_OVERRIDES = PreparedQuery(
     lambda: LimitOverride.objects.filter(
-        Q(expires_at=None) | Q(expires_at__gt=Given("now", models.DateTimeField())),
-        user_id=Given("user", models.IntegerField()),
+        Q(expires_at=None) | Q(expires_at__gt=Parameter("now", models.DateTimeField())),
+        user_id=Parameter("user", models.IntegerField()),
     ).values_list("rule", "value")
 )
 
 
-def _limits(plans: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
+def _most_generous(plans: Sequence[Mapping[str, Any]]) -> dict[str, int | None]:
+    """For each limit the highest of these plans; None is unlimited."""
     if not plans:
-        return dict(SHIPPED)
-    return {name: _most_generous([plan[name] for plan in plans]) for name in LIMIT_NAMES}
-
-
-def _most_generous(values: list[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return max(known) if len(known) == len(values) else None
+        return dict(DEFAULT_LIMITS)
+    limits: dict[str, int | None] = {}
+    for name in LIMIT_NAMES:
+        values = [plan[name] for plan in plans]
+        limits[name] = None if None in values else max(values)
+    return limits
 
 
 def build(limits: Mapping[str, int | None]) -> tuple[Rule, ...]:
-    """Rules from limits by name; null is no rule."""
+    """Rules from limits by name; None is no rule."""
     return tuple(_rule(name, value) for name in _SHAPES if (value := limits.get(name)) is not None)
 
 
 @lru_cache(maxsize=1024)
 def _rule(name: str, limit: int) -> Rule:
-    """One for all whom it binds: every running answer holds its rules."""
+    """One object for all users: every running answer keeps its rules."""
     return Rule(name=name, limit=min(limit, MAX_AMOUNT), **_SHAPES[name])
 
 
 def login_rules(subject: str) -> tuple[Rule, ...]:
-    """For a name (`login_subject`) or an address (`client_address`); success gives the request back."""
+    """For a login name (`login_subject`) or an address (`client_address`). A successful login is refunded."""
     return (LOGIN_NAME,) if subject.startswith("login:") else (LOGIN_ADDRESS,)
 
 
 def signup_rules() -> tuple[Rule, ...]:
-    """For an address; also for invitations."""
+    """For an address that signs up, also with an invitation."""
     return (SIGNUP_ADDRESS,)
 
 
 def login_subject(name: str) -> str:
-    """The name never reaches the cache; spellings the database takes for equal count as one."""
+    """A keyed hash, so that no login name reaches the cache. Spellings that the database treats as equal are one."""
     normal = unicodedata.normalize("NFKC", name[:256]).casefold().strip()
     return "login:" + salted_hmac("chat.limits.login", normal, algorithm="sha256").hexdigest()[:32]
 
 
-def client_address(meta: Mapping[str, Any], trusted_proxies: int | None = None) -> str:
-    """`ip:<address>` of whoever reached our outermost trusted proxy, from `request.META`.
+def client_address(meta: Mapping[str, Any]) -> str:
+    """`ip:<address>` of the client that reached the outermost of our `TRUSTED_PROXIES`, from `request.META`.
 
-    Each trusted proxy appended the address it saw, so the right-most entries are ours
-    and what stands before them is the client's own claim. IPv6 counts by /64.
+    Each trusted proxy appends the address it sees to `X-Forwarded-For`. The right-most entries are from them; what
+    stands before may be forged. An IPv6 address counts as its /64 network.
     """
-    proxies = settings.TRUSTED_PROXIES if trusted_proxies is None else trusted_proxies
+    proxies = settings.TRUSTED_PROXIES
     chain = [part.strip() for part in str(meta.get("HTTP_X_FORWARDED_FOR", "")).split(",") if part.strip()]
     chain.append(str(meta.get("REMOTE_ADDR") or ""))
     return "ip:" + (_network(chain[-min(proxies + 1, len(chain))]) or _network(chain[-1]) or "unknown")
-
-
-def scope_address(scope: Mapping[str, Any], trusted_proxies: int | None = None) -> str:
-    """As `client_address`, from an ASGI scope."""
-    forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-    host = (scope.get("client") or ("",))[0]
-    return client_address({"HTTP_X_FORWARDED_FOR": ",".join(forwarded), "REMOTE_ADDR": host}, trusted_proxies)
 
 
 def _network(text: str) -> str | None:

@@ -1,16 +1,17 @@
-"""The pure decision about one request, and what renewing, settling and resetting do to a record.
+"""The decision about one request, and what renewing, settling and resetting do to a subject's state. Pure.
 
-A subject's whole state is one flat record of strings, the same fields and bytes
-in process and in Redis, where `limits.lua` is the twin of these rooms.
+A subject's state is one flat dictionary of strings, the same fields and bytes in memory and in Redis, where
+`limits.lua` does exactly what this module does (a test compares the two):
 
-    br:<rule>            bucket: "window debt at"; one request owes `window`, and `limit` drain each millisecond
-    w<unit>:<rule>       window: "slot_ms slot:count slot:count"
-    c<unit>:<rule>       calendar: "period_start count"
-    l:<lease> s:<lease>  a live lease; one that expired and was charged what it had last reported
-    d                    the last settled leases: "until:lease until:lease"
-    z: z:<rule>          when everything, or one rule, was last reset
-    x                    recent refusals
-    ttl                  how long the record is kept after its last write
+    br:<rule>        bucket: "window debt at"; one request owes `window`, and `limit` drain each millisecond
+    w<unit>:<rule>   window: "slot_ms slot:count slot:count"
+    c<unit>:<rule>   calendar: "period_start count"
+    l:<id>           a live reservation
+    s:<id>           a reservation that expired and was charged what it had last reported
+    d                the last settled reservations: "until:id until:id"
+    z: z:<rule>      when everything, or one rule, was last reset
+    x                recent refusals
+    ttl              how long the state is kept after its last write, in milliseconds
 """
 
 from __future__ import annotations
@@ -18,130 +19,156 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from chat.limits.counters import add, calendar_at, pull_back_period, refund, was_reset
-from chat.limits.leases import LEASE_MS, Lease, begin, note_settled, recently_settled, sweep
-from chat.limits.periods import KEPT_MS, present_period, ttl_ms
-from chat.limits.readings import booked, read
-from chat.limits.refusals import log_refusal
-from chat.limits.values import UNKNOWN, Decision, Edges, Period, Request, Rule, RuleState, State
+from chat.limits.counters import (
+    add_usage,
+    after_grant,
+    calendar_count,
+    evaluate,
+    move_future_to_now,
+    refund_request,
+)
+from chat.limits.periods import PeriodEdges
+from chat.limits.refusal_log import log_refusal
+from chat.limits.reservations import (
+    EXPIRED_KEPT_MS,
+    RESERVATION_MS,
+    SETTLED_KEPT,
+    SETTLED_MS,
+    Reservation,
+    recently_settled,
+)
+from chat.limits.values import (
+    KEPT_MS,
+    Decision,
+    Period,
+    Renewal,
+    ReservationRequest,
+    Rule,
+    RuleState,
+    Settlement,
+    State,
+    ttl_ms,
+)
 
 
 def decide(
     state: State,
     now: int,
     rules: Sequence[Rule],
-    request: Request,
+    request: ReservationRequest,
     *,
-    edges: Mapping[Period, Edges],
-    seeds: Mapping[str, int],
+    edges: Mapping[Period, PeriodEdges],
+    initial_counts: Mapping[str, int],
 ) -> tuple[State, Decision]:
-    """All or nothing: books the request under every rule, or changes no counter at all.
+    """Reserve under every rule, or change no counter at all.
 
-    `seeds` holds, by rule name, the count to start from where the record has none;
-    where it has `UNKNOWN` the answer is only which rules are cold.
+    `initial_counts` has, by rule name, the count to start from where the state has no counter (the seed of
+    `limits.lua`). Where it is needed and missing or `UNKNOWN`, the decision only names these rules.
     """
     after = dict(state)
-    leases = sweep(after, now)
-    cold = _cold(after, now, rules, edges, seeds)
-    if cold:
-        return state, Decision(cold=cold, now=now)
-    for rule in rules:
-        pull_back_period(after, rule, now, edges)
-    readings = [read(after, leases, now, rule, request.need(rule.unit), edges, seeds) for rule in rules]
-    states = tuple(reading.state for reading in readings)
-    if live := leases.get(request.lease_id):
-        decision = Decision(allowed=True, already=True, tokens=live.tokens, cost=live.cost, states=states, now=now)
-        return after, decision
-    refused = [reading.state for reading in readings if reading.state.wait_ms]
-    if refused:
+    reservations = _expire(after, now)
+    evaluations = [
+        evaluate(after, reservations, now, rule, request.needed(rule.unit), edges, initial_counts) for rule in rules
+    ]
+    if missing := tuple(each.state.rule.name for each in evaluations if each.is_missing):
+        return state, Decision(missing_counts=missing, now=now)
+    after |= {each.state.rule.field: each.corrected for each in evaluations if each.corrected}
+    states = tuple(each.state for each in evaluations)
+    if live := reservations.get(request.reservation_id):
+        return after, Decision(allowed=True, is_new=False, tokens=live.tokens, cost=live.cost, states=states, now=now)
+    after["ttl"] = str(max(int(after.get("ttl", 0)), ttl_ms(rules)))
+    if refused := [each for each in states if each.wait_ms]:
         log_refusal(after, now, refused)
-        _keep(after, rules)
         return after, Decision(states=states, now=now)
-    tokens, cost = _fit(request, states)
-    for rule, reading in zip(rules, readings, strict=True):
-        if reading.value:
-            after[rule.field] = reading.value
-    marks = {r.field: x.mark for r, x in zip(rules, readings, strict=True) if x.mark is not None}
-    begin(after, request.lease_id, Lease(until=now + LEASE_MS, created=now, tokens=tokens, cost=cost, marks=marks))
-    _keep(after, rules)
-    states = tuple(booked(state, tokens, cost, now) for state in states)
+    tokens, cost = _amounts_to_reserve(request, states)
+    after |= {each.state.rule.field: each.granted for each in evaluations if each.granted}
+    reservation = Reservation(
+        expires=now + RESERVATION_MS,
+        created=now,
+        tokens=tokens,
+        cost=cost,
+        counted_in={each.state.rule.field: each.counted_in for each in evaluations if each.counted_in is not None},
+    )
+    after[f"l:{request.reservation_id}"] = reservation.format()
+    after.pop(f"s:{request.reservation_id}", None)
+    states = tuple(after_grant(each, tokens, cost, now) for each in states)
     return after, Decision(allowed=True, tokens=tokens, cost=cost, states=states, now=now)
 
 
 def peek(
-    state: State, now: int, rules: Sequence[Rule], *, edges: Mapping[Period, Edges], seeds: Mapping[str, int]
-) -> Decision:
-    """Where every rule stands, with the wait for the least amount; nothing changes."""
-    swept = dict(state)
-    leases = sweep(swept, now)
-    if cold := _cold(swept, now, rules, edges, seeds):
-        return Decision(cold=cold, now=now)
-    states = tuple(read(swept, leases, now, rule, 1, edges, seeds).state for rule in rules)
-    return Decision(allowed=True, states=states, now=now)
-
-
-def renew(
     state: State,
     now: int,
     rules: Sequence[Rule],
     *,
-    lease_id: str,
-    tokens: int,
-    cost: int,
-    edges: Mapping[Period, Edges],
-) -> State:
-    """Prolongs a lease and notes its usage so far; makes it anew where the record lost it.
+    edges: Mapping[Period, PeriodEdges],
+    initial_counts: Mapping[str, int],
+) -> Decision:
+    """How much of every rule is used, and the wait for one unit more. Changes nothing."""
+    copy = dict(state)
+    reservations = _expire(copy, now)
+    evaluations = [evaluate(copy, reservations, now, rule, 1, edges, initial_counts) for rule in rules]
+    if missing := tuple(each.state.rule.name for each in evaluations if each.is_missing):
+        return Decision(missing_counts=missing, now=now)
+    return Decision(allowed=True, states=tuple(each.state for each in evaluations), now=now)
 
-    A settled lease stays settled. One that had expired comes back with what was charged for it.
+
+def renew(state: State, now: int, renewal: Renewal, *, edges: Mapping[Period, PeriodEdges]) -> State:
+    """Extend a reservation and note its usage so far.
+
+    One that the state has lost is created again; one that has expired comes back with what was charged for it; one
+    that was settled stays settled.
     """
-    after = dict(state)
-    leases = sweep(after, now)
-    if lease_id in recently_settled(after, now):
+    after, reservation_id = dict(state), renewal.reservation_id
+    reservations = _expire(after, now)
+    if reservation_id in recently_settled(after, now):
         return after
-    lease = leases.get(lease_id)
-    if lease is None and (swept := after.pop(f"s:{lease_id}", None)):
-        lease = Lease.parse(swept)
-    if lease is None:
-        lease = Lease(until=0, created=now, marks=_marks_anew(after, now, rules, edges))
-        _keep(after, rules)
-    lease = replace(
-        lease,
-        until=now + LEASE_MS,
-        tokens=max(lease.tokens, tokens),
-        cost=max(lease.cost, cost),
-        floor_tokens=max(lease.floor_tokens, tokens),
-        floor_cost=max(lease.floor_cost, cost),
+    reservation = reservations.get(reservation_id)
+    if reservation is None and (expired := after.pop(f"s:{reservation_id}", None)):
+        reservation = Reservation.parse(expired)
+    if reservation is None:
+        reservation = Reservation(
+            expires=0, created=now, counted_in=_counters_for_lost(after, now, renewal.rules, edges)
+        )
+        after["ttl"] = str(max(int(after.get("ttl", 0)), ttl_ms(renewal.rules)))
+    reservation = replace(
+        reservation,
+        expires=now + RESERVATION_MS,
+        tokens=max(reservation.tokens, renewal.tokens),
+        cost=max(reservation.cost, renewal.cost),
+        reported_tokens=max(reservation.reported_tokens, renewal.tokens),
+        reported_cost=max(reservation.reported_cost, renewal.cost),
     )
-    after[f"l:{lease_id}"] = lease.dump()
+    after[f"l:{reservation_id}"] = reservation.format()
     return after
 
 
-def settle(
-    state: State, now: int, *, lease_id: str, tokens: int, cost: int, refund_request: bool = False
-) -> tuple[State, bool]:
-    """Ends a lease and books what it really took: all of it, or what its expiry has not charged yet.
+def settle(state: State, now: int, settlement: Settlement) -> tuple[State, bool]:
+    """End a reservation and count its real usage: all of it, or what was not charged when it expired.
 
     False, and no effect, if it was settled before or expired long ago.
     """
-    after = dict(state)
-    lease = sweep(after, now).get(lease_id)
-    if lease is None and f"s:{lease_id}" in after:
-        lease = Lease.parse(after.pop(f"s:{lease_id}"))
-    if lease is None:
+    after, reservation_id = dict(state), settlement.reservation_id
+    reservation = _expire(after, now).get(reservation_id)
+    expired = after.pop(f"s:{reservation_id}", None)
+    if reservation is None and expired:
+        reservation = Reservation.parse(expired)
+    if reservation is None:
         return after, False
-    for counter, mark in lease.marks.items():
-        unit = counter[1]
-        if unit != "r":
-            add(after, counter, mark, lease.due(unit, tokens, cost), now)
-        elif refund_request:
-            refund(after, counter, mark)
-    after.pop(f"l:{lease_id}", None)
-    note_settled(after, now, lease_id)
+    for counter, counted_in in reservation.counted_in.items():
+        if counter[1] != "r":
+            add_usage(after, counter, counted_in, reservation.due(counter, settlement.tokens, settlement.cost), now)
+        elif settlement.refund_request:
+            refund_request(after, counter, counted_in)
+    after.pop(f"l:{reservation_id}", None)
+    settled = recently_settled(after, now)
+    settled.pop(reservation_id, None)
+    settled[reservation_id] = now + SETTLED_MS
+    after["d"] = " ".join([f"{until}:{name}" for name, until in settled.items()][-SETTLED_KEPT:])
     return after, True
 
 
 def reset(state: State, now: int, rule: str | None) -> State:
-    """Forgets what was used under one rule, or all; running answers stay."""
+    """Forget what was used under one rule, or all. Running answers stay."""
     kept = {
         name: value
         for name, value in state.items()
@@ -150,45 +177,68 @@ def reset(state: State, now: int, rule: str | None) -> State:
     return kept | {f"z:{rule or ''}": str(now), "ttl": state.get("ttl", str(KEPT_MS["month"]))}
 
 
-def _cold(
-    state: State, now: int, rules: Sequence[Rule], edges: Mapping[Period, Edges], seeds: Mapping[str, int]
-) -> tuple[str, ...]:
-    return tuple(
-        rule.name
-        for rule in rules
-        if rule.period
-        and rule.field not in state
-        and seeds.get(rule.name, UNKNOWN) == UNKNOWN
-        and not was_reset(state, rule.name, present_period(edges[rule.period], now)[0])
-    )
+def live_reservations(state: State, now: int) -> dict[str, Reservation]:
+    return _expire(dict(state), now)
 
 
-def _marks_anew(state: State, now: int, rules: Sequence[Rule], edges: Mapping[Period, Edges]) -> dict[str, int]:
-    """Requests are left out: this lease's own was counted before the record was lost."""
-    marks = {}
+def _expire(state: State, now: int) -> dict[str, Reservation]:
+    """Charge expired reservations what they last reported; return the live ones by id.
+
+    Corrects what a clock that has stepped back since left: nothing lasts longer than if it were written now.
+    """
+    live = {}
+    for name in [name for name in state if name[0] in "bw"]:
+        move_future_to_now(state, name, now)
+    for name in sorted(name for name in state if name[:2] in ("l:", "s:")):
+        reservation = Reservation.parse(state[name])
+        is_live, reservation_id = name[0] == "l", name[2:]
+        latest = now + (RESERVATION_MS if is_live else EXPIRED_KEPT_MS)
+        if reservation.expires > latest:
+            reservation = replace(reservation, expires=latest)
+            state[name] = reservation.format()
+        if reservation.expires > now:
+            if is_live:
+                live[reservation_id] = reservation
+            continue
+        del state[name]
+        if is_live:
+            state[f"s:{reservation_id}"] = _charge(state, reservation, now).format()
+    return live
+
+
+def _charge(state: State, reservation: Reservation, now: int) -> Reservation:
+    """Count what an expired reservation last reported; returns it as it is kept from now on."""
+    tokens, cost = reservation.reported_tokens, reservation.reported_cost
+    for counter, counted_in in reservation.counted_in.items():
+        if counter[1] != "r":
+            add_usage(state, counter, counted_in, reservation.due(counter, tokens, cost), reservation.expires)
+    return replace(reservation, expires=now + EXPIRED_KEPT_MS, charged_tokens=tokens, charged_cost=cost)
+
+
+def _counters_for_lost(
+    state: State, now: int, rules: Sequence[Rule], edges: Mapping[Period, PeriodEdges]
+) -> dict[str, int]:
+    """`counted_in` of a reservation that the state has lost; its request was counted before and is left out."""
+    counted_in = {}
     for rule in rules:
         if rule.unit not in ("token", "cost"):
             continue
         if rule.period:
-            marks[rule.field] = calendar_at(state, rule, now, edges[rule.period], 0)[0]
+            counted_in[rule.field] = calendar_count(state, rule, now, edges[rule.period], 0)[0]
         else:
             state.setdefault(rule.field, str(rule.slot_ms))
-            marks[rule.field] = 0
-    return marks
+            counted_in[rule.field] = 0
+    return counted_in
 
 
-def _fit(request: Request, states: Sequence[RuleState]) -> tuple[int, int]:
-    """Tokens and cost to hold: all of it, or what is left where that is enough."""
-    tokens, most = request.tokens, request.cost
+def _amounts_to_reserve(request: ReservationRequest, states: Sequence[RuleState]) -> tuple[int, int]:
+    """Tokens and cost: all that is requested, or what is left."""
+    tokens, max_cost = request.tokens, request.cost
     for state in states:
-        left = state.rule.capacity - state.used - state.held
+        left = state.rule.capacity - state.used - state.reserved
         if state.rule.unit == "token":
             tokens = min(tokens, left)
         elif state.rule.unit == "cost" and left < request.cost:
-            most = min(most, left)
-            tokens = min(tokens, max(request.tokens_for(left), request.need("token")))
-    return tokens, most if tokens == request.tokens else min(most, request.cost_of(tokens))
-
-
-def _keep(state: State, rules: Sequence[Rule]) -> None:
-    state["ttl"] = str(max(int(state.get("ttl", 0)), ttl_ms(rules)))
+            max_cost = min(max_cost, left)
+            tokens = min(tokens, max(request.tokens_for(left), request.needed("token")))
+    return tokens, max_cost if tokens == request.tokens else min(max_cost, request.cost_of(tokens))

@@ -1,12 +1,14 @@
 """What goes into a decision and what comes out of it.
 
-Times are milliseconds since the epoch, costs micro-dollars; every number is an
-integer below 2**53, which Lua can hold.
+Times are milliseconds since the epoch and money is micro-dollars, unless a name says otherwise. Every number is an
+integer below 2**53, which is what Lua can represent exactly.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -15,15 +17,17 @@ Kind = Literal["bucket", "window", "calendar", "concurrent"]
 Unit = Literal["request", "token", "cost", "answer"]
 Period = Literal["day", "month"]
 State: TypeAlias = dict[str, str]
-"""A subject's whole record; its fields are listed in `chat.limits.rules`."""
-Edges: TypeAlias = tuple[int, int, int]
-"""Start and end of the present period and end of the next one."""
+"""Everything stored about one subject; `chat.limits.rules` lists the fields."""
 
 SLOTS = 20
+"""Into how many slots a window is divided."""
 MAX_AMOUNT = 10**15 - 1
 NEVER = -1
+"""In place of a wait: waiting does not help."""
 UNKNOWN = -1
-"""A seed that the ledger has to be asked for."""
+"""In place of an initial count: the usage ledger has to be asked for it."""
+HOUR_MS = 3_600_000
+KEPT_MS = {"day": 8 * 24 * HOUR_MS, "month": 40 * 24 * HOUR_MS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +37,7 @@ class Rule:
     bucket: `limit` requests per `window` seconds, up to `burst` at once.
     window: never more than `limit` in any `window` seconds.
     calendar: `limit` per `period` of the site's time zone.
-    concurrent: `limit` live leases.
+    concurrent: `limit` live reservations.
     """
 
     name: str
@@ -59,42 +63,53 @@ class Rule:
 
     @cached_property
     def field(self) -> str:
+        """The field of its counter in the state."""
         return f"{self.kind[0] if self.kind != 'concurrent' else 'a'}{self.unit[0]}:{self.name}"
 
-    @property
+    @cached_property
     def capacity(self) -> int:
-        """The most that can be granted at once."""
+        """The largest amount that can be granted at once."""
         return (self.burst or self.limit) if self.kind == "bucket" and self.limit else self.limit
 
-    @property
+    @cached_property
     def window_ms(self) -> int:
         return self.window * 1000
 
-    @property
+    @cached_property
     def slot_ms(self) -> int:
         return self.window_ms // SLOTS
 
-    @property
+    @cached_property
     def length(self) -> int:
         """Nominal seconds of the window or period; 0 for concurrent."""
         return {"day": 86_400, "month": 2_592_000}[self.period] if self.period else self.window
 
+    @cached_property
+    def kept_ms(self) -> int:
+        """How long its counter matters after the last write."""
+        return KEPT_MS[self.period] if self.period else 2 * self.window_ms
+
+
+def ttl_ms(rules: Sequence[Rule]) -> int:
+    """How long a state is kept: the longest period and an hour. Less would forget counts that still matter."""
+    return max((rule.kept_ms for rule in rules), default=0) + HOUR_MS
+
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What one answer may take at most; `min_tokens` is the least that still makes sense."""
+class ReservationRequest:
+    """The most one answer may use. With less than `min_tokens` it is not worth starting."""
 
-    lease_id: str
+    reservation_id: str
     tokens: int = 0
     cost: int = 0
     min_tokens: int = 256
 
     def __post_init__(self) -> None:
-        if not self.lease_id or set(self.lease_id) & set(" :|"):
-            raise ValueError("a lease id has no blanks, colons or bars")
+        if not self.reservation_id or set(self.reservation_id) & set(" :|"):
+            raise ValueError("a reservation id has no spaces, colons or bars")
 
-    def need(self, unit: Unit) -> int:
-        """The least that has to be free for a grant."""
+    def needed(self, unit: Unit) -> int:
+        """The smallest amount that has to be free for a grant."""
         if unit == "token":
             return min(self.tokens, self.min_tokens)
         if unit == "cost":
@@ -102,7 +117,7 @@ class Request:
         return 1
 
     def cost_of(self, tokens: int) -> int:
-        """In proportion, rounded up; in floats, as Lua does it."""
+        """In proportion, rounded up; computed in floats, as Lua does it."""
         return math.ceil(float(self.cost) * tokens / self.tokens)
 
     def tokens_for(self, cost: int) -> int:
@@ -110,25 +125,43 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RuleState:
-    """Where one rule stands. `wait_ms` 0 lets the request through, `NEVER` means that waiting does not help.
+class Renewal:
+    """The heartbeat of one reservation: its whole usage so far. `rules` are those it was reserved under."""
 
-    `held` is what running answers may still take; `resets_ms` is the time until nothing is used.
+    subject: str
+    rules: tuple[Rule, ...]
+    reservation_id: str
+    tokens: int
+    cost: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settlement:
+    """The end of a reservation: its whole usage, and whether its request is given back."""
+
+    reservation_id: str
+    tokens: int
+    cost: int
+    refund_request: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleState:
+    """How much of one rule is used right now.
+
+    `reserved` is what running answers may still use. `wait_ms` is how long a request has to wait: 0 not at all,
+    `NEVER` means that waiting does not help. After `resets_ms` nothing is used any more.
     """
 
     rule: Rule
     used: int
-    held: int
+    reserved: int
     wait_ms: int
     resets_ms: int
 
     @property
-    def limit(self) -> int:
-        return self.rule.limit
-
-    @property
     def remaining(self) -> int:
-        return max(0, self.rule.capacity - self.used - self.held)
+        return max(0, self.rule.capacity - self.used - self.reserved)
 
     @property
     def resets_in(self) -> int:
@@ -137,22 +170,69 @@ class RuleState:
 
     @property
     def share(self) -> float:
-        """Used and held, 0 to 1 (a blocked rule is full)."""
-        return min(1.0, (self.used + self.held) / self.rule.capacity) if self.rule.capacity else 1.0
+        """Used and reserved, 0 to 1; a blocked rule is full."""
+        return min(1.0, (self.used + self.reserved) / self.rule.capacity) if self.rule.capacity else 1.0
+
+
+def wait_seconds(wait_ms: int) -> int | None:
+    """Rounded up, at least 1; None for `NEVER`."""
+    return None if wait_ms == NEVER else max(1, -(-wait_ms // 1000))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """`cold` names the counters that need a seed before anything can be decided."""
+    """The answer to one request.
+
+    `is_new` is False where the reservation existed before. Where `missing_counts` names rules, nothing was decided:
+    ask again with their initial counts.
+    """
 
     allowed: bool = False
-    already: bool = False
+    is_new: bool = True
     tokens: int = 0
     cost: int = 0
     states: tuple[RuleState, ...] = ()
-    cold: tuple[str, ...] = ()
+    missing_counts: tuple[str, ...] = ()
     now: int = 0
 
     @property
     def violated(self) -> tuple[RuleState, ...]:
         return tuple(state for state in self.states if state.wait_ms != 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """`tokens` and `cost` (micro-dollars) are what is reserved, perhaps less than was requested.
+
+    `is_new` is False where the reservation existed before the call: then its owner settles it. `states` says how
+    much of each rule is used now. `degraded`: decided without the shared store.
+    """
+
+    reservation_id: str
+    tokens: int
+    cost: int
+    is_new: bool = True
+    states: tuple[RuleState, ...] = ()
+    degraded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningReservation:
+    """A live reservation; `…_so_far` is what its answer last reported to have used."""
+
+    reservation_id: str
+    started: dt.datetime
+    tokens: int
+    cost: int
+    tokens_so_far: int
+    cost_so_far: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastRefusal:
+    """Equal refusals within a minute of each other are one; `waits` are seconds by rule name, None for never."""
+
+    first: dt.datetime
+    last: dt.datetime
+    times: int
+    waits: Mapping[str, int | None]

@@ -1,4 +1,4 @@
-"""What all commands share: faults as one line, dates and durations, people by name, progress."""
+"""The base class of the commands, and the argument types that they share."""
 
 from __future__ import annotations
 
@@ -10,71 +10,86 @@ from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, connection
+from django.core.management import base
+from django.core.management.base import CommandError, CommandParser, SystemCheckError, handle_default_options
+from django.db import DatabaseError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from chat import errors
+from chat.infra.tables import FORMATS, Row, write_rows
 from chat.models import User
-from chat.rows import FORMATS, Row, write_rows
 
 T = TypeVar("T")
-LONGEST_DAYS = 36_500
+MAX_DAYS = 36_500
+PROGRESS_WIDTH = 30
 
 
-class Command(BaseCommand):
-    """Every failure, also a wrong argument or a database that is away, is one line and exit code 1."""
+class BaseCommand(base.BaseCommand):
+    """A command whose every failure is one line on standard error and exit code 1.
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        self._called_from_command_line = False  # argparse would print its usage and exit with 2
-        return super().create_parser(prog_name, subcommand, **kwargs)
+    That includes wrong arguments, for which Django prints the usage and exits with 2, and a database that cannot be
+    reached or is not migrated.
+    """
 
     def run_from_argv(self, argv: list[str]) -> None:
+        """As Django's, but a parser that was not created for the command line raises `CommandError`."""
         try:
-            super().run_from_argv(argv)
+            options = self.create_parser(argv[0], argv[1]).parse_args(argv[2:])
+            handle_default_options(options)
+            arguments = vars(options)
+            self.execute(*arguments.pop("args", ()), **arguments)
+        except SystemCheckError as error:
+            self.stderr.write(str(error), lambda text: text)
+            sys.exit(error.returncode)
         except CommandError as error:
             self.stderr.write(f"{type(error).__name__}: {str(error).removeprefix('Error: ')}")
-            sys.exit(1)
-        except BrokenPipeError:  # `| head` has read enough
+            sys.exit(error.returncode)
+        except BrokenPipeError:  # the reader of a pipe such as `| head` has ended
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        finally:
+            connections.close_all()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
+        """Run the command. Raises `CommandError` for the errors of the site, of the database and for Ctrl+C."""
         try:
             return super().execute(*args, **options)
         except errors.ChatError as error:
             wait = f" (retry in {error.retry_after} s)" if error.retry_after else ""
             raise CommandError(f"{error.message}{wait}") from None
         except DatabaseError as error:
-            raise CommandError(_database_fault(error)) from None
+            raise CommandError(_database_failure(error)) from None
         except KeyboardInterrupt:
             raise CommandError("Stopped.") from None
 
-    def person(self, name: str) -> User:
+    def get_user(self, name: str) -> User:
+        """The user with this name, also an inactive one. Raises `CommandError`."""
         user = User.objects.filter(username=name).first() if "\0" not in name else None
         if user is None:
             raise CommandError(f"There is no user {name!r}.")
         return user
 
-    def print_rows(self, rows: Sequence[Row], columns: Sequence[str], form: str) -> None:
-        if form == "table" and not rows:
+    def print_rows(self, rows: Sequence[Row], columns: Sequence[str], output_format: str) -> None:
+        """Print rows in one of `FORMATS`; an empty table prints a sentence on standard error."""
+        if output_format == "table" and not rows:
             self.stderr.write("Nothing to show.")
             return
-        write_rows(self.stdout, form, rows, columns)
+        write_rows(self.stdout, output_format, rows, columns)
 
-    def progress(self, items: Sequence[T], what: str) -> Iterator[T]:
-        """Hands the items on, with a bar while a person watches."""
-        watched = self.stderr.isatty() and len(items) > 1
+    def progress(self, items: Sequence[T], label: str) -> Iterator[T]:
+        """Yield the items, and draw a progress bar on standard error if it is a terminal."""
+        is_shown = self.stderr.isatty() and len(items) > 1
         for number, item in enumerate(items, 1):
             yield item
-            if watched:
-                done = 30 * number // len(items)
+            if is_shown:
+                bar = "#" * (PROGRESS_WIDTH * number // len(items))
                 end = "\n" if number == len(items) else ""
-                self.stderr.write(f"\r{what} [{'#' * done:<30}] {number:,}/{len(items):,}", str, end)
+                self.stderr.write(f"\r{label} [{bar:<{PROGRESS_WIDTH}}] {number:,}/{len(items):,}", str, end)
                 self.stderr.flush()
 
 
-def _database_fault(error: DatabaseError) -> str:
+def _database_failure(error: DatabaseError) -> str:
+    """What to do about a database error: migrate, or look why the database cannot be reached."""
     try:
         connection.close()
         executor = MigrationExecutor(connection)
@@ -82,26 +97,27 @@ def _database_fault(error: DatabaseError) -> str:
             return "The database is not up to date: run manage.py migrate."
     except DatabaseError:
         return "The database cannot be reached."
-    return f"The database reported a fault ({type(error).__name__})."
+    return f"The database reported an error ({type(error).__name__})."
 
 
 def add_format(parser: CommandParser) -> None:
-    parser.add_argument("--format", choices=FORMATS, default="table", help="how rows are printed")
+    """Add the option `--format`."""
+    parser.add_argument("--format", choices=FORMATS, default="table", help="output format; default: table")
 
 
 def duration(text: str) -> dt.timedelta:
-    """`90d` or `12h`, for argparse."""
-    found = re.fullmatch(r"([0-9]{1,6})([dh])", text)
-    if not found or not int(found[1]):
+    """`90d` or `12h` as an argument. Raises `ArgumentTypeError`."""
+    match = re.fullmatch(r"([0-9]{1,6})([dh])", text)
+    if not match or not int(match[1]):
         raise ArgumentTypeError(f"{text!r} is not a duration such as 90d or 12h")
-    span = dt.timedelta(days=int(found[1])) if found[2] == "d" else dt.timedelta(hours=int(found[1]))
-    if span.days > LONGEST_DAYS:
-        raise ArgumentTypeError(f"{text!r} is more than {LONGEST_DAYS} days")
-    return span
+    value = dt.timedelta(days=int(match[1])) if match[2] == "d" else dt.timedelta(hours=int(match[1]))
+    if value.days > MAX_DAYS:
+        raise ArgumentTypeError(f"{text!r} is more than {MAX_DAYS} days")
+    return value
 
 
 def midnight(text: str) -> dt.datetime:
-    """The beginning of a day in the site's time zone, for argparse."""
+    """A date as an argument: the start of that day in the site's time zone. Raises `ArgumentTypeError`."""
     try:
         day = dt.date.fromisoformat(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Django's `i18n` tags, for a site of one language too: there what `translate` says never changes.
+"""Django's `i18n` tags, with a `translate` that costs nothing on a site of one language.
 
-Half of a page's tags are such words. Where nothing is to be translated they become text when
-their template is compiled.
+About half of the tags of a page are `translate` with a constant. With `USE_I18N = False` such a tag becomes plain text
+when its template is compiled.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ register.filters.update(i18n.register.filters)
 @register.tag("trans")
 @register.tag("translate")
 def translate(parser: Parser, token: Token) -> Node:
+    """Django's tag; a text node where the text is constant and translations are off."""
     node = i18n.do_translate(parser, token)
-    words = node.filter_expression
-    is_constant = words.var.literal is not None and not words.filters and not node.message_context
+    text = node.filter_expression
+    is_constant = text.var.literal is not None and not text.filters and not node.message_context
     if settings.USE_I18N or node.asvar or not is_constant:
         return node
     return TextNode(node.render(Context()))

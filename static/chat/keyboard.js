@@ -25,7 +25,7 @@ function isSendKey(event) {
 
 // Arrow up in the empty message box edits the last message.
 function editLastMessage(event) {
-  const button = queryAll('[data-action="edit"]').at(-1);
+  const button = queryAll('[data-do="edit"]').at(-1);
   if (!button || isAnswerRunning()) return;
   event.preventDefault();
   button.click();

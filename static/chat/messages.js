@@ -51,7 +51,7 @@ function createIcon(name) {
 function addCopyButtons() {
   for (const head of queryAll(".code-head:not(:has(button))")) {
     const button = Object.assign(document.createElement("button"), { type: "button" });
-    button.dataset.action = "copy-code";
+    button.dataset.do = "copy-code";
     button.setAttribute("aria-label", chat.dataset.textCopyCode);
     button.append(createIcon("copy"), chat.dataset.textCopy);
     head.append(button);
@@ -78,7 +78,7 @@ function stopEditing() {
   if (!article) return;
   query(".edit-form", article).remove();
   article.classList.remove("editing");
-  query('[data-action="edit"]', article)?.focus();
+  query('[data-do="edit"]', article)?.focus();
 }
 
 // Earlier messages are inserted above: the first one shown so far keeps its place on the screen.

@@ -20,7 +20,7 @@ import datetime as dt, random, uuid
 from django.contrib.auth.models import Group
 from django.utils import timezone
 from chat.models import Conversation, DailyUsage, Message, UsageRecord, User
-from chat.models.usage import site_day
+from chat.models import site_day
 rng = random.Random(5)
 alice = User.objects.get(username="alice")
 alice.groups.add(Group.objects.create(name="Engineering"))
@@ -35,7 +35,7 @@ for number in range(300):
         created_at=moment, day=site_day(moment),
     )
     UsageRecord.objects.bulk_create([record])
-    DailyUsage.objects.add(record)
+    DailyUsage.objects.add_record(record)
 chat = Conversation.objects.create(user=alice)
 asked = Message.objects.create(conversation=chat, role="user", content="What is a ledger? " * 30)
 chat.head = Message.objects.create(conversation=chat, parent=asked, role="assistant", content="x" * 300)
@@ -74,11 +74,11 @@ def pages(used: str) -> list[str]:
 STOCK = ("user", "plan", "chatmodel", "limitoverride", "apikey", "usagerecord", "conversationreading")
 FORMS = """
 from django.contrib.auth.models import Group
-from chat import apikeys
+from chat.accounts import api_keys
 from chat.models import ApiKey, ChatModel, LimitOverride, Plan, User
 alice = User.objects.get(username="alice")
 if not ApiKey.objects.filter(user=alice):
-    apikeys.make(alice, "laptop")
+    api_keys.create(alice, "laptop")
 ruth, _ = User.objects.get_or_create(username="ruth")
 LimitOverride.objects.get_or_create(user=ruth, rule="requests_per_day", defaults={"value": 9, "reason": "test"})
 for model in (User, Plan, ChatModel, LimitOverride, ApiKey, Group):
@@ -192,6 +192,6 @@ def test_an_admin_stops_somebodys_answer(browser: Browser, used: str, screen: st
     page = browser.open("/admin/chat/usagerecord/running/", "sam", **SCREENS[screen])
     page.get_by_role("button", name="Stop erin").click(trial=True)
     page.get_by_role("button", name="Stop erin").click()
-    expect(page.get_by_text("Asked the answer of erin to stop.")).to_be_visible()
+    expect(page.get_by_text("The answer of erin will stop.")).to_be_visible()
     expect(answer(person)).to_have_attribute("data-status", "stopped")
     expect(page.get_by_text("No answer is running.")).to_be_visible()

@@ -90,8 +90,8 @@ def test_a_toast_goes_away(browser: Browser) -> None:
 
 def test_a_chat_of_another_front_end_shows_up_and_grows_in_an_open_page(browser: Browser) -> None:
     key = browser.site.shell(
-        "from chat import apikeys; from chat.models import User\n"
-        "print(apikeys.make(User.objects.get(username='erin'), 'test')[1])"
+        "from chat.accounts import api_keys; from chat.models import User\n"
+        "print(api_keys.create(User.objects.get(username='erin'), 'test')[1])"
     )
 
     def post(words: str) -> None:

@@ -16,7 +16,7 @@ from tests.browser.conftest import PEOPLE, SHOWCASE, Browser
 from tests.site import Site
 
 ADDRESSES = """
-from chat.invitations import invitation_url
+from chat.accounts.invitations import invitation_url
 from chat.models import User
 print(invitation_url(User.objects.get(username="erin")))
 """

@@ -22,7 +22,7 @@ def gap(page: Any) -> float:
 @pytest.mark.parametrize(
     ("fault", "status", "sentence", "steps"),
     [
-        ("cut", "interrupted", "The connection to the model service broke off.", ["Retry", "Continue"]),
+        ("cut", "interrupted", "The connection to the model service was interrupted.", ["Retry", "Continue"]),
         ("503", "failed", "The model service is busy.", ["Retry"]),
         ("401", "failed", "The service is not set up correctly. The administrator has been told.", ["Retry"]),
         ("toolong", "failed", "This conversation is too long for the model. Start a new one.", []),

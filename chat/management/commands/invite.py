@@ -9,13 +9,16 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.core.validators import validate_email
 
-from chat.invitations import invitation_url
-from chat.management.command import Command as BaseCommand
+from chat.accounts.invitations import invitation_url
+from chat.management.command import BaseCommand
 from chat.models import User
+
+MAX_USERNAME = 150
+MAX_EMAIL = 254
 
 
 class Command(BaseCommand):
-    help = "Makes an account, if there is none, and a one-time link to set its password."
+    help = "Prints a one-time link to set the password of a user. Creates the account if it does not exist."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
@@ -24,31 +27,35 @@ class Command(BaseCommand):
         parser.add_argument("--base-url", default="", help="such as https://chat.example.org")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        base = options["base_url"] or (settings.CSRF_TRUSTED_ORIGINS or ["http://127.0.0.1:8000"])[0]
-        _validate(options["username"], options["email"], base)
-        username = User.normalize_username(options["username"])
-        user, created = User.objects.get_or_create(username=username, defaults={"email": options["email"]})
+        base_url = options["base_url"] or (settings.CSRF_TRUSTED_ORIGINS or ["http://127.0.0.1:8000"])[0]
+        _validate(options["username"], options["email"], base_url)
+        user = self._get_or_create(options["username"], options["email"], is_staff=options["staff"])
+        self.stdout.write(f"{base_url.rstrip('/')}{invitation_url(user)}")
+
+    def _get_or_create(self, name: str, email: str, *, is_staff: bool) -> User:
+        username = User.normalize_username(name)
+        user, created = User.objects.get_or_create(username=username, defaults={"email": email})
         if created:
             user.set_unusable_password()
-            user.is_staff = options["staff"]
+            user.is_staff = is_staff
             user.save(update_fields=("password", "is_staff"))
         elif not user.is_active:
             raise CommandError(f"The account of {username} is not active.")
-        elif options["email"] or options["staff"]:
+        elif email or is_staff:
             raise CommandError(f"{username} has an account; change its email and rights in the admin.")
-        self.stdout.write(f"{base.rstrip('/')}{invitation_url(user)}")
+        return user
 
 
-def _validate(username: str, email: str, base: str) -> None:
+def _validate(username: str, email: str, base_url: str) -> None:
     try:
         UnicodeUsernameValidator()(username)
         if email:
             validate_email(email)
     except ValidationError as error:
         raise CommandError(" ".join(error.messages)) from None
-    if len(username) > 150:
-        raise CommandError("The username has more than 150 characters.")
-    if len(email) > 254:
-        raise CommandError("The email address has more than 254 characters.")
-    if not re.fullmatch(r"https?://[^\s/?#@]+/?", base):
+    if len(username) > MAX_USERNAME:
+        raise CommandError(f"The username has more than {MAX_USERNAME} characters.")
+    if len(email) > MAX_EMAIL:
+        raise CommandError(f"The email address has more than {MAX_EMAIL} characters.")
+    if not re.fullmatch(r"https?://[^\s/?#@]+/?", base_url):
         raise CommandError("The base URL must be one such as https://chat.example.org.")

@@ -11,46 +11,45 @@ from django.utils.dateparse import parse_datetime
 
 from chat.limits import limiter, plans
 from chat.limits.limiter import PastRefusal
+from chat.limits.messages import describe
+from chat.limits.status import limit_states, present
 from chat.limits.values import MAX_AMOUNT
-from chat.limits.wording import describe
-from chat.management.command import Command as BaseCommand
-from chat.management.command import add_format
-from chat.models import LimitOverride, User
-from chat.models.access import LIMIT_NAMES
+from chat.management.command import BaseCommand, add_format
+from chat.models import LIMIT_NAMES, LimitOverride, User
 
 NEAR = dt.timedelta(minutes=1)
-STANDING = ("limit_name", "limit", "used", "held", "remaining", "resets_in")
-RUNNING = ("answer", "started", "tokens", "held_tokens")
-REFUSED = ("first", "last", "times", "limit_name", "limit", "wait")
+LIMIT_COLUMNS = ("limit_name", "limit", "used", "held", "remaining", "resets_in")
+RESERVATION_COLUMNS = ("answer", "started", "tokens", "held_tokens")
+REFUSAL_COLUMNS = ("first", "last", "times", "limit_name", "limit", "wait")
 
 
 class Command(BaseCommand):
     help = (
-        "Shows, resets, sets and explains the limits of one person. Costs are micro-dollars, waits and resets "
-        "seconds. Without REDIS_URL each server process counts in its own memory, which only the admin's pages reach."
+        "Show, reset, set and explain the limits of one user. Costs are in micro-dollars, waits and resets in "
+        "seconds. Without REDIS_URL each server process counts in its own memory, which only the admin's pages show."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        show = verbs.add_parser("show", help="what is used and left, and which answers run")
+        show = verbs.add_parser("show", help="what is used, reserved and left, and the running answers")
         show.add_argument("username")
         add_format(show)
-        reset = verbs.add_parser("reset", help="give back what was used")
+        reset = verbs.add_parser("reset", help="forget what was used")
         reset.add_argument("username")
-        reset.add_argument("--rule", choices=LIMIT_NAMES, help="this limit alone")
+        reset.add_argument("--rule", choices=LIMIT_NAMES, help="only this limit")
         change = verbs.add_parser("set", help="override one limit of the plan")
         change.add_argument("username")
         change.add_argument("rule", choices=LIMIT_NAMES)
         change.add_argument("value", help="a number, 0 to block, 'unlimited', or 'plan' to end the override")
         change.add_argument("--reason", default="Set on the command line.")
         change.add_argument("--until", type=_moment, help="a time such as 2027-01-31T18:00")
-        explain = verbs.add_parser("explain", help="why was this person refused")
+        explain = verbs.add_parser("explain", help="why this user was refused")
         explain.add_argument("username")
         explain.add_argument("--at", type=_moment, help="only refusals within a minute of this time")
         add_format(explain)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        user = self.person(options["username"])
+        user = self.get_user(options["username"])
         verbs: Mapping[str, Callable[..., None]] = {
             "show": self._show,
             "reset": self._reset,
@@ -60,39 +59,38 @@ class Command(BaseCommand):
         verbs[options["verb"]](user, options)
 
     def _show(self, user: User, options: dict[str, Any]) -> None:
-        subject, form = plans.subject_of(user), options["format"]
-        states = limiter.peek_sync(subject, plans.rules_for(user))
-        leases = limiter.leases_sync(subject)
-        standing = [
+        form = options["format"]
+        rows = [
             {
-                "limit_name": state.rule.name,
-                "limit": state.limit,
-                "used": state.used,
-                "held": state.held,
-                "remaining": state.remaining,
-                "resets_in": state.resets_in,
+                "limit_name": status.name,
+                "limit": status.rule.limit,
+                "used": status.used,
+                "held": status.reserved,
+                "remaining": status.remaining,
+                "resets_in": status.resets_in,
             }
-            for state in states
+            for status in present(limit_states(user), tightest_first=False)
         ]
-        self.print_rows(standing, STANDING, form)
-        if form == "table" and leases:
+        self.print_rows(rows, LIMIT_COLUMNS, form)
+        reservations = limiter.current().reservations_sync(plans.subject_of(user))
+        if form == "table" and reservations:
             self.stdout.write("")
             running = [
                 {
-                    "answer": lease.lease_id,
-                    "started": _local(lease.started),
-                    "tokens": lease.tokens_so_far,
-                    "held_tokens": lease.tokens,
+                    "answer": each.reservation_id,
+                    "started": _local(each.started),
+                    "tokens": each.tokens_so_far,
+                    "held_tokens": each.tokens,
                 }
-                for lease in leases
+                for each in reservations
             ]
-            self.print_rows(running, RUNNING, form)
-        self._say_whose_memory()
+            self.print_rows(running, RESERVATION_COLUMNS, form)
+        self._note_if_not_shared()
 
     def _reset(self, user: User, options: dict[str, Any]) -> None:
-        limiter.reset_sync(plans.subject_of(user), options["rule"])
+        limiter.current().reset_sync(plans.subject_of(user), options["rule"])
         self.stdout.write(f"{options['rule'] or 'All limits'} of {user.get_username()} reset.")
-        self._say_whose_memory()
+        self._note_if_not_shared()
 
     def _set(self, user: User, options: dict[str, Any]) -> None:
         rule, value, until = options["rule"], options["value"], options["until"]
@@ -112,21 +110,21 @@ class Command(BaseCommand):
 
     def _explain(self, user: User, options: dict[str, Any]) -> None:
         at, form = options["at"], options["format"]
-        kept = limiter.refusals_sync(plans.subject_of(user))
+        kept = limiter.current().refusals_sync(plans.subject_of(user))
         found = [each for each in kept if at is None or each.first - NEAR <= at <= each.last + NEAR]
         words = {rule.name: describe(rule) for rule in plans.rules_for(user)}
-        self.print_rows([row for each in found for row in _refused(each, words)], REFUSED, form)
+        self.print_rows([row for each in found for row in _refused(each, words)], REFUSAL_COLUMNS, form)
         if kept and not found:
             self.stderr.write(f"The {len(kept)} refusals on record end at {_local(kept[0].last)}.")
-        self._say_whose_memory()
+        self._note_if_not_shared()
 
-    def _say_whose_memory(self) -> None:
-        if not limiter.is_shared():
-            self.stderr.write("REDIS_URL is not set: what server processes count in their memory is not in this.")
+    def _note_if_not_shared(self) -> None:
+        if not limiter.current().is_shared:
+            self.stderr.write("REDIS_URL is not set: what server processes count in their own memory is not included.")
 
 
 def _refused(refusal: PastRefusal, words: Mapping[str, str]) -> list[dict[str, Any]]:
-    """`wait` is None where waiting would not have helped; `limit` is what binds now."""
+    """`wait` is in seconds, None where waiting would not have helped; `limit` is the present limit."""
     return [
         {
             "first": _local(refusal.first),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from argparse import ArgumentTypeError
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -10,60 +11,74 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
-from chat import prices, upstream
-from chat.management.command import Command as BaseCommand
-from chat.management.command import add_format, midnight
+from chat import providers
+from chat.management.command import BaseCommand, add_format, midnight
 from chat.models import ChatModel, ModelPrice
+from chat.usage import prices
 
-MOST = Decimal(1_000_000)
-COLUMNS = ("name", "label", "enabled", "default", "groups", "context_window", "max_output", "prompt", "cached")
+MAX_PRICE = Decimal(1_000_000)
+MAX_NAME = 128
+PRICES = ("prompt", "cached", "completion")
+COLUMNS = ("name", "label", "enabled", "default", "groups", "context_window", "max_output", *PRICES)
 
 
-def dollars(text: str) -> int:
-    """Dollars per million tokens to micro-dollars per million tokens."""
+def micro_dollars(text: str) -> int:
+    """A price in dollars as an argument, converted to micro-dollars. Raises `ArgumentTypeError`."""
     try:
         amount = Decimal(text)
     except InvalidOperation:
         raise ArgumentTypeError(f"{text!r} is not an amount such as 0.15") from None
-    if not amount.is_finite() or not 0 <= amount <= MOST or amount * 1_000_000 % 1:
-        raise ArgumentTypeError(f"{text!r} must lie between 0 and {MOST:,}, with at most six decimals")
+    if not amount.is_finite() or not 0 <= amount <= MAX_PRICE or amount * 1_000_000 % 1:
+        raise ArgumentTypeError(f"{text!r} must lie between 0 and {MAX_PRICE:,}, with at most six decimals")
     return int(amount * 1_000_000)
 
 
 class Command(BaseCommand):
-    help = "The models people may pick, and their prices."
+    help = "Lists, enables and disables the models that people may choose, and sets their prices."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        add_format(verbs.add_parser("list", help="all models with their present prices in dollars per million tokens"))
-        sync = verbs.add_parser("sync", help="read the provider's list; new models come in disabled")
-        sync.add_argument("--enable", action="store_true", help="enable what is new")
+        add_format(verbs.add_parser("list", help="all models with their current prices in dollars per million tokens"))
+        sync = verbs.add_parser("sync", help="add the models that the provider offers; they are disabled")
+        sync.add_argument("--enable", action="store_true", help="enable the new models")
         add_format(sync)
-        for name, what in (("enable", "let people pick"), ("disable", "stop offering"), ("default", "offer first")):
-            verbs.add_parser(name, help=f"{what} a model").add_argument("name")
+        for name, text in (
+            ("enable", "let people choose a model"),
+            ("disable", "no longer let people choose a model"),
+            ("default", "preselect a model"),
+        ):
+            verbs.add_parser(name, help=text).add_argument("name")
         price = verbs.add_parser("price", help="set a price in dollars per million tokens; 0 is free")
         price.add_argument("name")
-        price.add_argument("--prompt", type=dollars, required=True)
-        price.add_argument("--completion", type=dollars, required=True)
-        price.add_argument("--cached", type=dollars, help="cached prompt tokens; default: as other prompt tokens")
-        price.add_argument("--from", dest="valid_from", type=midnight, help="from the midnight of a day; default: now")
+        price.add_argument("--prompt", type=micro_dollars, required=True)
+        price.add_argument("--completion", type=micro_dollars, required=True)
+        price.add_argument("--cached", type=micro_dollars, help="cached prompt tokens; default: as other prompt tokens")
+        price.add_argument(
+            "--from", dest="valid_from", type=midnight, help="first day of the price, from midnight; default: now"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        getattr(self, f"_{options['verb']}")(options)
+        verbs: Mapping[str, Callable[[dict[str, Any]], None]] = {
+            "list": self._list,
+            "sync": self._sync,
+            "enable": lambda options: self._set_enabled(options["name"], True),
+            "disable": lambda options: self._set_enabled(options["name"], False),
+            "default": self._set_default,
+            "price": self._set_price,
+        }
+        verbs[options["verb"]](options)
 
     def _list(self, options: dict[str, Any]) -> None:
-        now = timezone.now()
-        valid = {price.model_id: price for price in ModelPrice.objects.valid_at(now)}
+        current = {price.model_id: price for price in ModelPrice.objects.valid_at(timezone.now())}
         models = ChatModel.objects.prefetch_related("groups")
-        rows = [_row(model, valid.get(model.pk)) for model in models]
-        self.print_rows(rows, (*COLUMNS, "completion"), options["format"])
-        for sentence in prices.notices():
+        self.print_rows([_row(model, current.get(model.pk)) for model in models], COLUMNS, options["format"])
+        for sentence in prices.missing_price_warnings():
             self.stderr.write(sentence)
 
     def _sync(self, options: dict[str, Any]) -> None:
-        offered = asyncio.run(_offered())
+        offered = asyncio.run(_list_offered())
         known = set(ChatModel.objects.values_list("name", flat=True))
-        new = [name for name in offered if name not in known and len(name) <= 128]
+        new = [name for name in offered if name not in known and len(name) <= MAX_NAME]
         ChatModel.objects.bulk_create(
             [ChatModel(name=name, enabled=options["enable"]) for name in new], ignore_conflicts=True
         )
@@ -72,17 +87,14 @@ class Command(BaseCommand):
         rows = [{"name": name, "state": states[name]} for name in sorted(states)]
         self.print_rows(rows, ("name", "state"), options["format"])
 
-    def _enable(self, options: dict[str, Any], enabled: bool = True) -> None:
-        model = _model(options["name"])
+    def _set_enabled(self, name: str, enabled: bool) -> None:
+        model = _get_model(name)
         model.enabled = enabled
         model.save(update_fields=("enabled",))
         self.stdout.write(f"{model.name} is {'enabled' if enabled else 'disabled'}.")
 
-    def _disable(self, options: dict[str, Any]) -> None:
-        self._enable(options, enabled=False)
-
-    def _default(self, options: dict[str, Any]) -> None:
-        model = _model(options["name"])
+    def _set_default(self, options: dict[str, Any]) -> None:
+        model = _get_model(options["name"])
         if not model.enabled:
             raise CommandError(f"{model.name} is disabled; enable it first.")
         with transaction.atomic():
@@ -90,16 +102,16 @@ class Command(BaseCommand):
             ChatModel.objects.filter(pk=model.pk).update(is_default=True)
         self.stdout.write(f"{model.name} is the default.")
 
-    def _price(self, options: dict[str, Any]) -> None:
-        model = _model(options["name"])
-        begins: dt.datetime = options["valid_from"] or timezone.now()
-        amounts = {name: options[name] for name in ("prompt", "cached", "completion")}
-        price, _new = ModelPrice.objects.update_or_create(model=model, valid_from=begins, defaults=amounts)
-        since = timezone.localtime(begins).strftime("%Y-%m-%d %H:%M %Z")
-        self.stdout.write(f"{model.name} costs {price}, from {since} on. What was booked stays as it is.")
+    def _set_price(self, options: dict[str, Any]) -> None:
+        model = _get_model(options["name"])
+        valid_from: dt.datetime = options["valid_from"] or timezone.now()
+        amounts = {name: options[name] for name in PRICES}
+        price, _created = ModelPrice.objects.update_or_create(model=model, valid_from=valid_from, defaults=amounts)
+        start = timezone.localtime(valid_from).strftime("%Y-%m-%d %H:%M %Z")
+        self.stdout.write(f"{model.name} costs {price}, from {start} on. Recorded costs do not change.")
 
 
-def _model(name: str) -> ChatModel:
+def _get_model(name: str) -> ChatModel:
     model = ChatModel.objects.filter(name=name).first() if "\0" not in name else None
     if model is None:
         raise CommandError(f"There is no model {name!r}.")
@@ -107,7 +119,7 @@ def _model(name: str) -> ChatModel:
 
 
 def _row(model: ChatModel, price: ModelPrice | None) -> dict[str, Any]:
-    def per_million(name: str) -> float | None:
+    def price_in_dollars(name: str) -> float | None:
         amount = getattr(price, name) if price else None
         return None if amount is None else amount / 1_000_000
 
@@ -119,12 +131,12 @@ def _row(model: ChatModel, price: ModelPrice | None) -> dict[str, Any]:
         "groups": ", ".join(sorted(group.name for group in model.groups.all())),
         "context_window": model.context_window,
         "max_output": model.max_output,
-        **{name: per_million(name) for name in ("prompt", "cached", "completion")},
+        **{name: price_in_dollars(name) for name in PRICES},
     }
 
 
-async def _offered() -> list[str]:
+async def _list_offered() -> list[str]:
     try:
-        return await upstream.list_models()
+        return await providers.list_models()
     finally:
-        await upstream.close()
+        await providers.close()

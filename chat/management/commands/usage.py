@@ -4,32 +4,32 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from chat import books, reports
-from chat.management.command import Command as BaseCommand
-from chat.management.command import add_format
-from chat.reports import Line, Span
+from chat.management.command import BaseCommand, add_format
+from chat.usage import reconciliation, reports
+from chat.usage.reports import DateRange, UsageLine
 
 COUNTS = ("requests", "people", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "tokens")
 QUALITY = ("refusals", "failed", "stopped", "estimated", "unpriced", "first_token_p50", "first_token_p95")
-BRIEF = ("requests", "people", "tokens", "cost_usd", "refusals", "failed", "stopped", "first_token_p50")
+ALL_COLUMNS = ("key", "label", *COUNTS, "cost", *QUALITY)
+TABLE_COLUMNS = ("requests", "people", "tokens", "cost_usd", "refusals", "failed", "stopped", "first_token_p50")
 
 
 class Command(BaseCommand):
     help = (
-        "Who used what: requests, tokens and cost by user, model, day or group, from the roll-ups of the ledger. "
-        "A person in several groups counts in each. JSON and CSV give costs in micro-dollars."
+        "Requests, tokens and cost by user, model, day or group, from the daily totals of the usage ledger. "
+        "People in several groups count in each. JSON and CSV give costs in micro-dollars."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--since", default="", help="first day, such as 2026-03-01, or 30d; default 30d")
-        parser.add_argument("--until", default="", help="last day; default today")
-        parser.add_argument("--by", choices=reports.DIMENSIONS, default="day")
-        parser.add_argument("--user", help="of this person alone")
-        parser.add_argument("--order", default="", help="a column, with a minus for the largest first: --order=-tokens")
+        parser.add_argument("--since", default="", help="first day, such as 2026-03-01, or 30d; default: 30d")
+        parser.add_argument("--until", default="", help="last day; default: today")
+        parser.add_argument("--by", choices=reports.DIMENSIONS, default="day", help="default: day")
+        parser.add_argument("--user", help="only the usage of this user")
+        parser.add_argument("--order", default="", help="a column, with a minus for descending: --order=-tokens")
         add_format(parser)
-        either = parser.add_mutually_exclusive_group()
-        either.add_argument("--check", action="store_true", help="compare the roll-ups with the ledger")
-        either.add_argument("--rebuild", action="store_true", help="make the roll-ups anew from the ledger")
+        action = parser.add_mutually_exclusive_group()
+        action.add_argument("--check", action="store_true", help="compare the daily totals with the usage ledger")
+        action.add_argument("--rebuild", action="store_true", help="rebuild the daily totals from the usage ledger")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["check"]:
@@ -40,33 +40,38 @@ class Command(BaseCommand):
             self._report(**options)
 
     def _report(self, **options: Any) -> None:
-        span = Span.parse(options["since"], options["until"])
-        user = self.person(options["user"]) if options["user"] is not None else None
-        dimension, form = options["by"], options["format"]
-        lines = reports.by(dimension, span, user=user, order=options["order"])
-        if form == "table":
-            total = reports.total(span, user=user)
-            rows = [_brief(line) for line in lines] + [{**_brief(total), "label": "total"}] * bool(lines)
-            self.print_rows([{dimension: row["label"], **row} for row in rows], (dimension, *BRIEF), form)
+        date_range = DateRange.parse(options["since"], options["until"])
+        user = self.get_user(options["user"]) if options["user"] is not None else None
+        dimension, output_format = options["by"], options["format"]
+        lines = reports.by(dimension, date_range, user=user, order=options["order"])
+        if output_format == "table":
+            total = reports.total(date_range, user=user)
+            rows = [_table_row(line.label, line) for line in lines] + [_table_row("total", total)] * bool(lines)
+            self.print_rows([{dimension: row["label"], **row} for row in rows], (dimension, *TABLE_COLUMNS), "table")
             return
-        columns = ("key", "label", *COUNTS, "cost", *QUALITY)
-        self.print_rows([{name: getattr(line, name) for name in columns} for line in lines], columns, form)
+        all_values = [{name: getattr(line, name) for name in ALL_COLUMNS} for line in lines]
+        self.print_rows(all_values, ALL_COLUMNS, output_format)
 
     def _check(self) -> None:
-        found = [each for day in self.progress(books.days(), "Comparing") for each in books.differences(day)]
-        for each in found:
-            self.stdout.write(str(each))
+        found = [
+            difference
+            for day in self.progress(reconciliation.recorded_days(), "Comparing")
+            for difference in reconciliation.differences(day)
+        ]
+        for difference in found:
+            self.stdout.write(str(difference))
         if found:
-            raise CommandError(f"{len(found)} differences. manage.py usage --rebuild puts the roll-ups right.")
-        self.stdout.write("The roll-ups equal the ledger.")
+            raise CommandError(f"{len(found)} differences. manage.py usage --rebuild corrects the daily totals.")
+        self.stdout.write("The daily totals match the usage ledger.")
 
     def _rebuild(self) -> None:
-        days = books.days()
+        days = reconciliation.recorded_days()
         for day in self.progress(days, "Rebuilding"):
-            books.rebuild(day)
-        self.stdout.write(f"Rebuilt the roll-ups of {len(days)} days.")
+            reconciliation.rebuild(day)
+        self.stdout.write(f"Rebuilt the daily totals of {len(days)} days.")
 
 
-def _brief(line: Line) -> dict[str, Any]:
-    row = {name: getattr(line, name) for name in ("label", *BRIEF) if name != "cost_usd"}
-    return row | {"cost_usd": round(line.cost / 1_000_000, 6)}
+def _table_row(label: str, line: UsageLine) -> dict[str, Any]:
+    """The columns of the table; its cost is in dollars."""
+    row = {name: getattr(line, name) for name in TABLE_COLUMNS if name != "cost_usd"}
+    return row | {"label": label, "cost_usd": round(line.cost / 1_000_000, 6)}

@@ -4,7 +4,7 @@ import { convertToModelMessages, streamText } from "ai";
 
 export const dynamic = "force-dynamic";
 
-const provider = createOpenAICompatible({ name: "bench", baseURL: process.env.UPSTREAM_URL, apiKey: "sk-bench" });
+const provider = createOpenAICompatible({ name: "bench", baseURL: process.env.PROVIDER_URL, apiKey: "sk-bench" });
 
 export async function POST(request) {
   const { messages } = await request.json();

@@ -3,7 +3,7 @@ export const dynamic = "force-dynamic";
 
 export async function POST(request) {
   const { messages } = await request.json();
-  const upstream = await fetch(`${process.env.UPSTREAM_URL}/chat/completions`, {
+  const response = await fetch(`${process.env.PROVIDER_URL}/chat/completions`, {
     method: "POST",
     headers: { "Content-Type": "application/json", Authorization: "Bearer sk-bench" },
     body: JSON.stringify({ model: "bench", stream: true, messages }),
@@ -12,7 +12,7 @@ export async function POST(request) {
   const decoder = new TextDecoder();
   const encoder = new TextEncoder();
   let rest = "";
-  const body = upstream.body.pipeThrough(
+  const body = response.body.pipeThrough(
     new TransformStream({
       transform(chunk, controller) {
         rest += decoder.decode(chunk, { stream: true });

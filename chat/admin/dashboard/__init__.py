@@ -1,0 +1,1 @@
+"""The usage dashboard: what was spent, by whom, on which model, and how many answers failed."""

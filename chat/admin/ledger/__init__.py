@@ -1,0 +1,1 @@
+"""The usage ledger in the admin: a read-only list with filters, sums and a CSV download."""

@@ -1,5 +1,0 @@
-"""The embedded demo model, which answers where no real one is configured."""
-
-from chat.demo.model import DemoTransport
-
-__all__ = ["DemoTransport"]
