@@ -139,7 +139,7 @@ def test_estimates_refusals_and_missing_prices_are_said(page: Client, alice: Use
         exact=False,
         cost=None,
     )
-    UsageRecord.objects.book(made)
+    UsageRecord.objects.record(made)
     DailyUsage.objects.add_refusal(alice.pk, "gpt-4o")
     html = page.get("/usage/").content.decode()
     said = text_of(html)
