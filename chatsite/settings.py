@@ -12,7 +12,7 @@ from typing import Any
 import django
 from django.core.exceptions import ImproperlyConfigured
 
-from chatsite import environment as env
+from chatsite import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env.load_dotenv(BASE_DIR / ".env")
@@ -99,13 +99,13 @@ LANGUAGES = env.languages(LOCALE_PATHS[0])
 USE_I18N = len(LANGUAGES) > 1
 
 MIDDLEWARE = [
-    "chatsite.request_log.request_log",
+    "chatsite.middleware.request_log.request_log",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "chatsite.middleware.security_headers",
-    "chatsite.bodies.whole_forms",
-    "chatsite.api_callers.api_callers",
-    "chatsite.middleware.StaticFiles",
+    "chatsite.middleware.security_headers.security_headers",
+    "chatsite.middleware.multipart.complete_forms_only",
+    "chatsite.middleware.api_access.api_access",
+    "chatsite.middleware.static_files.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     *(("django.middleware.locale.LocaleMiddleware",) if USE_I18N else ()),
     "django.middleware.common.CommonMiddleware",
@@ -166,7 +166,7 @@ if not _COLLECTED:
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
-FILE_UPLOAD_HANDLERS = ["chat.uploads.RefuseFiles"]
+FILE_UPLOAD_HANDLERS = ["chatsite.middleware.multipart.RefuseFileUploads"]
 
 SESSION_ENGINE = "chat.accounts.session_store"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
@@ -242,8 +242,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "json": {"()": "chatsite.logs.JsonFormatter"},
-        "line": {"()": "chatsite.logs.LineFormatter"},
+        "json": {"()": "chatsite.logging.JsonFormatter"},
+        "line": {"()": "chatsite.logging.LineFormatter"},
     },
     "handlers": {
         "console": {

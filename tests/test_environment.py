@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from chatsite.environment import languages
+from chatsite.env import languages
 from tests.site import Site
 
 SECRET = "canary-5up3r"
