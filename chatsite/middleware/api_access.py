@@ -1,10 +1,12 @@
-"""Callers of the JSON API: a bearer key is used without cookies, and pages of other origins may call it."""
+"""Callers of the JSON API: a bearer key is used without cookies, and pages of listed origins may call it (CORS)."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import SplitResult
 
 from asgiref.sync import iscoroutinefunction
+from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -14,12 +16,6 @@ from django.utils.decorators import sync_and_async_middleware
 from chatsite.server.csrf import skip_csrf_check
 
 API_PREFIX = "/api/"
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Last-Event-ID, User-Agent",
-    "Access-Control-Max-Age": "600",
-}
-EXPOSED = "RateLimit, RateLimit-Policy, Retry-After, X-Experimental-Stream-Data, X-Vercel-AI-UI-Message-Stream"
 
 
 def _use_one_credential(request: HttpRequest) -> None:
@@ -32,44 +28,49 @@ def _use_one_credential(request: HttpRequest) -> None:
         skip_csrf_check(request)
 
 
-def _origin(request: HttpRequest) -> str | None:
-    """The calling page's origin where it is one of `API_CORS_ORIGINS`."""
-    origin = request.headers.get("Origin")
-    return origin if request.path_info.startswith(API_PREFIX) and origin in settings.API_CORS_ORIGINS else None
-
-
-def _preflight(request: HttpRequest, origin: str | None) -> HttpResponse | None:
-    if origin is None or request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
-        return None
-    return HttpResponse(status=204, headers=PREFLIGHT)
-
-
-def _share(request: HttpRequest, response: HttpResponseBase, origin: str | None) -> HttpResponseBase:
-    """Lets the page read the answer, never with cookies: those stay with pages of this site."""
-    if request.path_info.startswith(API_PREFIX) and settings.API_CORS_ORIGINS:
-        patch_vary_headers(response, ("Origin",))
-    if origin is not None:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Expose-Headers"] = EXPOSED
-    return response
-
-
 @sync_and_async_middleware
-def api_access(
+def one_credential(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]:
+    """Requests of the API are authenticated by a bearer key or by a session with a CSRF token, never by both."""
     if iscoroutinefunction(get_response):
 
         async def asynchronous(request: HttpRequest) -> HttpResponseBase:
             _use_one_credential(request)
-            origin = _origin(request)
-            return _share(request, _preflight(request, origin) or await get_response(request), origin)
+            response: HttpResponseBase = await get_response(request)
+            return response
 
         return asynchronous
 
     def synchronous(request: HttpRequest) -> HttpResponseBase:
         _use_one_credential(request)
-        origin = _origin(request)
-        return _share(request, _preflight(request, origin) or get_response(request), origin)
+        return get_response(request)
 
     return synchronous
+
+
+class ApiCors(CorsMiddleware):
+    """django-cors-headers for the paths of the API and the origins in `API_CORS_ORIGINS`.
+
+    Stricter than the original: a preflight request of an unlisted origin is answered by the view, as any OPTIONS.
+    Cookies are never allowed (`CORS_ALLOW_CREDENTIALS` is not set).
+    """
+
+    def is_enabled(self, request: HttpRequest) -> bool:
+        return bool(settings.API_CORS_ORIGINS) and request.path_info.startswith(API_PREFIX)
+
+    def origin_found_in_white_lists(self, origin: str, url: SplitResult) -> bool:
+        return origin in settings.API_CORS_ORIGINS
+
+    def check_preflight(self, request: HttpRequest) -> HttpResponseBase | None:
+        response = super().check_preflight(request)
+        if response is None or request.headers.get("Origin") not in settings.API_CORS_ORIGINS:
+            return None
+        response.status_code = 204
+        del response.headers["Content-Length"]  # RFC 9110, 8.6: a 204 has none
+        return response
+
+    def add_response_headers(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if self.is_enabled(request):
+            patch_vary_headers(response, ("Origin",))
+        return super().add_response_headers(request, response)
