@@ -57,8 +57,7 @@ def records(rows: int, user_ids: list[int], rng: random.Random) -> Iterator[Any]
     """Ledger rows of a year, the oldest first, the last one now."""
     from django.utils import timezone
 
-    from chat.models import UsageRecord
-    from chat.models.daily import site_day
+    from chat.models import UsageRecord, site_day
 
     now = timezone.now()
     step = dt.timedelta(days=DAYS) / rows

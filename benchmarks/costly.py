@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from tests.fakes import DONE, FakeUpstream, Pace, Script, chunk, stream, usage_chunk
+from tests.fakes import DONE, FakeProvider, Pace, Script, chunk, stream, usage_chunk
 from tests.site import Person, Site, ids_in
 
 SECONDS = 12
@@ -67,7 +67,7 @@ def send_costly_texts(person: Person, text: str, until: float) -> None:
 
 def main() -> None:
     print("| costly text | longest gap ms | p99 ms |\n|---|---|---|")
-    with FakeUpstream() as upstream, tempfile.TemporaryDirectory() as folder:
+    with FakeProvider() as upstream, tempfile.TemporaryDirectory() as folder:
         site = Site(Path(folder), OPENAI_BASE_URL=upstream.url, OPENAI_API_KEY="sk-bench", LOG_LEVEL="warning")
         site.manage("migrate", "-v", "0")
         site.add_people("alice", "bob")

@@ -43,7 +43,7 @@ class Candidate:
 def rules_of(count: int):
     """1: a bucket. 4: also a strict window, a quota and the concurrency limit. 8: one for each column of a plan."""
     from chat.limits import plans
-    from chat.models.access import LIMIT_NAMES
+    from chat.models import LIMIT_NAMES
 
     names = {
         1: ("requests_per_minute",),

@@ -21,7 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
 from chat.events import Delta
 from chat.markdown import render
 from chat.markdown.code import highlight
-from chat.markdown.renderer import _render_short
+from chat.markdown.renderer import render_finished
 from chat.streaming.encoders.html import HtmlEncoder
 
 TOKEN = 4
@@ -137,7 +137,7 @@ def frames_of(text: str) -> Iterator[list[Delta]]:
 
 def measure(name: str, text: str) -> None:
     highlight.cache_clear()
-    _render_short.cache_clear()
+    render_finished.cache_clear()
     encoder = HtmlEncoder(message_id=DOM_ID.removeprefix("m-"), after=0)
     sent = frames = 0
     started = time.process_time()

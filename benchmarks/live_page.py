@@ -14,7 +14,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from benchmarks.live_markdown import CODE, TOKEN, TOKENS_A_SECOND, TYPICAL
 from benchmarks.relay.candidates import chatsite
-from tests.fakes import DONE, FakeUpstream, Pace, Script, chunk, stream, usage_chunk
+from tests.fakes import DONE, FakeProvider, Pace, Script, chunk, stream, usage_chunk
 
 LONG_TASKS = """
 window.longest = 0;
@@ -35,7 +35,7 @@ def task_time(devtools: Any) -> float:
 
 
 def main() -> None:
-    with FakeUpstream() as upstream, chatsite(upstream.url, 1, "0") as server, sync_playwright() as playwright:
+    with FakeProvider() as upstream, chatsite(upstream.url, 1, "0") as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         home = f"http://127.0.0.1:{server.port}"
         for name, text in (("typical", TYPICAL), ("200 lines of code", CODE)):

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import httpx2
 
-from tests.fakes import FakeUpstream, Gate, gated, reset_after, text
+from tests.fakes import FakeProvider, Gate, gated, reset_after, text
 from tests.site import Person, Site, ids_in
 
 MAX_READERS = 32
@@ -43,7 +43,7 @@ def open_slow(site: Site, person: Person, answer: str) -> socket.socket:
     return reader
 
 
-def slow_readers(site: Site, upstream: FakeUpstream, count: int, kilobytes: int) -> str:
+def slow_readers(site: Site, upstream: FakeProvider, count: int, kilobytes: int) -> str:
     readers_per_person = [min(MAX_READERS, count - start) for start in range(0, count, MAX_READERS)]
     people = [site.person(f"reader{number}") for number in range(len(readers_per_person))]
     answers = []
@@ -67,7 +67,7 @@ def slow_readers(site: Site, upstream: FakeUpstream, count: int, kilobytes: int)
     return f"{len(readers)} slow readers of {kilobytes} KB: +{growth:.0f} MB, /healthz took {delay:.0f} ms"
 
 
-def interrupted_stream(site: Site, upstream: FakeUpstream) -> str:
+def interrupted_stream(site: Site, upstream: FakeProvider) -> str:
     alice = site.person("alice")
     upstream.enqueue(reset_after("some words "))
     answer = ids_in(alice.send("go"))[1]
@@ -82,7 +82,7 @@ def interrupted_stream(site: Site, upstream: FakeUpstream) -> str:
     return f"interrupted plain text: {end} after {time.monotonic() - started:.2f} s"
 
 
-def sigterm(site: Site, upstream: FakeUpstream) -> str:
+def sigterm(site: Site, upstream: FakeProvider) -> str:
     alice = site.person("alice")
     gate = Gate()
     upstream.always(gated(gate))
@@ -99,7 +99,7 @@ def sigterm(site: Site, upstream: FakeUpstream) -> str:
 
 def main(count: int, kilobytes: int) -> None:
     for server in ("daphne", "uvicorn"):
-        with tempfile.TemporaryDirectory() as folder, FakeUpstream() as upstream:
+        with tempfile.TemporaryDirectory() as folder, FakeProvider() as upstream:
             site = Site(Path(folder), OPENAI_BASE_URL=upstream.url, OPENAI_API_KEY="sk-test")
             site.manage("migrate", "--verbosity", "0")
             site.add_people("alice", *(f"reader{number}" for number in range(-(-count // MAX_READERS))))

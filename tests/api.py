@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 
-from tests.fakes import FakeUpstream
+from tests.fakes import FakeProvider
 from tests.site import Site
 
 WAIT = 10.0
@@ -35,14 +35,14 @@ class Api:
     Each server of `urls` serves the same database.
     """
 
-    def __init__(self, site: Site, upstream: FakeUpstream, *servers: str) -> None:
+    def __init__(self, site: Site, upstream: FakeProvider, *servers: str) -> None:
         self.site = site
         self.upstream = upstream
         self.urls = {server: site.start(server) for server in servers}
         self.url = next(iter(self.urls.values()))
         made = site.shell(
             "import json; from chat.accounts import api_keys; from chat.models import Plan, User\n"
-            "from chat.models.access import LIMIT_NAMES\n"
+            "from chat.models import LIMIT_NAMES\n"
             "Plan.objects.update(**dict.fromkeys(LIMIT_NAMES))\n"
             "sam = User.objects.get(username='sam')\n"
             "sam.limit_overrides.create(rule='requests_per_day', value=2)\n"
@@ -103,7 +103,7 @@ class Api:
 @contextlib.contextmanager
 def api_of_a_site(folder: Path, migrated: Path, *servers: str, **env: str) -> Iterator[Api]:
     shutil.copy(migrated, folder / "site.sqlite3")
-    with FakeUpstream() as upstream:
+    with FakeProvider() as upstream:
         site = Site(folder, **{"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", **env})
         api = Api(site, upstream, *(servers or ("daphne",)))
         try:

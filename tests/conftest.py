@@ -16,8 +16,8 @@ from django.core.signals import setting_changed
 
 from chat.infra.process import process
 from tests.fakes import (
-    FakeUpstream,
-    fake_upstream,  # noqa: F401
+    FakeProvider,
+    fake_provider,  # noqa: F401
 )
 from tests.services import RedisServer, name_of, postgres_answers, postgres_database
 from tests.site import Site
@@ -64,9 +64,9 @@ def parts_follow_settings() -> Iterator[None]:
 
 
 @pytest.fixture
-def upstream() -> Iterator[FakeUpstream]:
-    """A model server for a site that runs as its own process."""
-    with FakeUpstream() as server:
+def upstream() -> Iterator[FakeProvider]:
+    """A fake provider for a site that runs in its own process."""
+    with FakeProvider() as server:
         yield server
 
 
@@ -82,8 +82,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_site(tmp_path: Path, migrated: Path, upstream: FakeUpstream) -> Iterator[Callable[..., Site]]:
-    """Makes sites that talk to `upstream`; ends them after the test."""
+def make_site(tmp_path: Path, migrated: Path, upstream: FakeProvider) -> Iterator[Callable[..., Site]]:
+    """Makes sites that use `upstream` as their provider; stops them after the test."""
     sites: list[Site] = []
 
     def make(**env: str) -> Site:

@@ -17,7 +17,7 @@ import msgpack  # type: ignore[import-untyped]
 from websockets.sync.client import connect
 
 from tests import contract, facts
-from tests.fakes import DONE, FakeUpstream, Gate, Script, Send, chunk, close_after, error, gated, text, usage_chunk
+from tests.fakes import DONE, FakeProvider, Gate, Script, Send, chunk, close_after, error, gated, text, usage_chunk
 from tests.site import Person, Site, ids_in, token_in
 from tests.waiting import wait_until
 
@@ -73,7 +73,7 @@ def ended(person: Person, chat: str) -> dict[str, Any]:
 class Observed:
     """A site on SQLite and memory on which one of everything has happened, each thing once."""
 
-    def __init__(self, site: Site, upstream: FakeUpstream) -> None:
+    def __init__(self, site: Site, upstream: FakeProvider) -> None:
         self.site, self.upstream = site, upstream
         site.shell(block("bob"))
         self.api_key = site.manage("apikey", "create", "alice", "--name", "contract").stdout.strip()
@@ -199,7 +199,7 @@ class Observed:
         return found
 
 
-def safety_identifier(site: Site, upstream: FakeUpstream) -> str:
+def safety_identifier(site: Site, upstream: FakeProvider) -> str:
     """What OpenAI itself is told about alice in place of her name."""
     site.env |= {
         "OPENAI_BASE_URL": f"http://fake.api.openai.com:{upstream.port}/v1",
@@ -245,7 +245,7 @@ class ObservedRedis:
     Before that, a message was refused, an answer failed and a password was wrong.
     """
 
-    def __init__(self, site: Site, upstream: FakeUpstream, client: Any) -> None:
+    def __init__(self, site: Site, upstream: FakeProvider, client: Any) -> None:
         self.client = client
         site.shell(LIMITS)
         site.shell(block("bob"))
@@ -267,7 +267,7 @@ class ObservedRedis:
         self.settled = self.records()
         self.events = self.entries(failed) + self.entries(answer)
 
-    def _read_and_stop(self, here: Person, there: Person, upstream: FakeUpstream) -> str:
+    def _read_and_stop(self, here: Person, there: Person, upstream: FakeProvider) -> str:
         gate = Gate()
         words = [Send(chunk(reasoning_content="I think.")), Send(chunk("first "))]
         upstream.enqueue(Script([*words, gate, Send(chunk("last")), Send(DONE)]))

@@ -1,11 +1,11 @@
-"""A model server that does as a script says, on a real socket, in a thread of its own.
+"""A fake provider: an HTTP server on a real socket, in its own thread, that answers with scripts.
 
-    with FakeUpstream() as server:
+    with FakeProvider() as server:
         server.enqueue(text("Hel", "lo"), error(429, headers={"Retry-After": "1"}))
         ... OPENAI_BASE_URL=server.url ...
         server.history[0]["json"]["messages"]
 
-A request takes the next script; with none left `server.default` makes one: it echoes
+A request takes the next script. When there is none, `server.default` makes one: it repeats
 the last user message word by word, with usage. A script is a list of steps.
 """
 
@@ -44,7 +44,7 @@ class Sleep:
 
 @dataclass(frozen=True)
 class Repeat:
-    """Sends the same bytes again and again, at an even rate; for ever without `times`."""
+    """Sends the same bytes repeatedly, one copy each `interval` seconds; without `times` forever."""
 
     data: bytes
     interval: float = 0.0
@@ -53,14 +53,14 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Pace:
-    """Sends one piece after the other, one each `interval` seconds; a generator makes each when it is due."""
+    """Sends the pieces in order, one each `interval` seconds; a generator is advanced when a piece is due."""
 
     pieces: Iterable[bytes]
     interval: float
 
 
 class Hang:
-    """Says nothing more until the client leaves."""
+    """Sends nothing more until the client disconnects."""
 
 
 class Reset:
@@ -72,7 +72,7 @@ class Close:
 
 
 class Gate:
-    """Holds every stream that meets it until the test calls `open`; `reached` counts them."""
+    """Holds every stream that reaches it until the test calls `open`; `reached` counts them."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -110,9 +110,9 @@ Step = Send | Sleep | Repeat | Pace | Hang | Reset | Close | Gate
 
 @dataclass
 class Script:
-    """An answer. `head` replaces the status line and headers, byte for byte; None sends the usual ones.
+    """An answer. `head` replaces the status line and the headers.
 
-    A `length` makes the body one of that many bytes, else it is chunked.
+    With a `length` the body has that many bytes, else it is chunked.
     """
 
     steps: Iterable[Step]
@@ -169,7 +169,7 @@ def text(
     done: bool = True,
     headers: Mapping[str, str] | None = None,
 ) -> Script:
-    """An answer in order. `usage` is prompt and completion tokens; None sends none."""
+    """A complete answer. `usage` is prompt and completion tokens; None sends none."""
     pause: list[Step] = [Sleep(delay)] if delay else []
     steps: list[Step] = [Send(chunk("", role="assistant"))]
     for thought in reasoning:
@@ -186,14 +186,14 @@ def text(
 
 
 def tokens(count: int, interval: float = 0.0, word: str = "word{} ", usage: bool = True) -> Script:
-    """`count` tokens at an even rate of one each `interval` seconds, numbered from 0 by `word`."""
+    """`count` tokens, one each `interval` seconds, numbered from 0 by `word`."""
     said = Pace([chunk(word.format(number)) for number in range(count)], interval)
     end = [chunk(finish="stop"), usage_chunk(10, count), DONE] if usage else [chunk(finish="stop"), DONE]
     return Script([said, Send(b"".join(end))])
 
 
 def gated(gate: Gate, *, before: Iterable[str] = ("first ",), after: Iterable[str] = ("last",)) -> Script:
-    """Says `before`, waits for the gate, says `after` and ends in order."""
+    """Sends `before`, waits for the gate, sends `after` and the regular end."""
     said = [Send(chunk(token)) for token in before]
     then = [Send(chunk(token)) for token in after]
     return Script([*said, gate, *then, Send(chunk(finish="stop")), Send(usage_chunk()), Send(DONE)])
@@ -203,7 +203,7 @@ def error(
     status: int,
     *,
     code: str | None = None,
-    message: str = "upstream wording",
+    message: str = "provider wording",
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
@@ -219,17 +219,17 @@ def error(
 
 
 def stream(*steps: Step | bytes | str | float, headers: Mapping[str, str] | None = None) -> Script:
-    """A success whose body is given: bytes as they are, text as a chunk, numbers as pauses, steps as such."""
+    """A success with this body: bytes are sent unchanged, text as a chunk; numbers are pauses in seconds."""
     return Script([_step(step) for step in steps], headers=SSE if headers is None else headers)
 
 
 def raw(data: bytes, *steps: Step | bytes) -> Script:
-    """Bytes in place of a whole HTTP answer, head and all; closes afterwards."""
+    """Bytes in place of a whole HTTP response with its head; closes afterwards."""
     return Script([*(_step(step) for step in steps), Close()], head=data)
 
 
 def hang() -> Script:
-    """Accepts the request, answers nothing."""
+    """Accepts the request and never answers."""
     return Script([], before_head=(Hang(),))
 
 
@@ -238,7 +238,7 @@ def hang_after_headers() -> Script:
 
 
 def reset() -> Script:
-    """Cuts the connection before a byte."""
+    """Resets the connection before the first byte."""
     return Script([], before_head=(Reset(),))
 
 
@@ -285,7 +285,7 @@ def echo(request: dict[str, Any]) -> Script:
 # The server
 
 
-class FakeUpstream:
+class FakeProvider:
     """`history` holds one dictionary per request: method, path, headers (lower-case names), body,
     json, at, sent (bytes), left (a threading.Event set when the client or the script closed the
     connection) and left_at (monotonic seconds).
@@ -299,7 +299,7 @@ class FakeUpstream:
         self._loop = asyncio.new_event_loop()
         self._connections: set[_Connection] = set()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="fake-upstream", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="fake-provider", daemon=True)
 
     @property
     def url(self) -> str:
@@ -320,7 +320,7 @@ class FakeUpstream:
         """The requests for completions alone."""
         return [request for request in self.history if request["path"].endswith("/chat/completions")]
 
-    def __enter__(self) -> FakeUpstream:
+    def __enter__(self) -> FakeProvider:
         self._thread.start()
         assert self._ready.wait(10), "the fake server did not start"
         return self
@@ -345,25 +345,25 @@ class FakeUpstream:
         self._ready.set()
         self._loop.run_forever()
         self._loop.remove_reader(server.sockets[0])
-        self._loop.run_until_complete(self._hang_up())
-        server.close()  # before, a connection just taken would find no server to belong to, and never be closed
+        self._loop.run_until_complete(self._close_connections())
+        server.close()  # not earlier: a connection accepted meanwhile would have no server and stay open
         self._loop.close()
 
-    async def _hang_up(self) -> None:
+    async def _close_connections(self) -> None:
         for connection in tuple(self._connections):
             connection.abort()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for _ in range(5):  # a connection that was just being made is closed some turns later
+        for _ in range(5):  # a connection that is just being accepted closes some turns of the loop later
             await asyncio.sleep(0)
 
 
 class _Connection(asyncio.Protocol):
     transport: asyncio.Transport
 
-    def __init__(self, server: FakeUpstream) -> None:
+    def __init__(self, server: FakeProvider) -> None:
         self._server = server
         self._received = bytearray()
         self._request: dict[str, Any] | None = None
@@ -483,9 +483,9 @@ class _Connection(asyncio.Protocol):
 
 
 @pytest.fixture
-def fake_upstream(settings: Any) -> Iterator[FakeUpstream]:
-    """A fake server that this process's settings point at."""
-    with FakeUpstream() as server:
+def fake_provider(settings: Any) -> Iterator[FakeProvider]:
+    """A fake provider that the settings of this process point at."""
+    with FakeProvider() as server:
         settings.OPENAI_BASE_URL = server.url
         settings.OPENAI_API_KEY = "test-key"
         yield server

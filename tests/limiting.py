@@ -8,8 +8,7 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
-from chat.models import UsageRecord, User
-from chat.models.usage import Outcome
+from chat.models import Outcome, UsageRecord, User
 
 
 def spend(user: User, tokens: int) -> None:
@@ -23,7 +22,7 @@ def spend(user: User, tokens: int) -> None:
         prompt_tokens=tokens,
     )
     with transaction.atomic():
-        UsageRecord.objects.book(outcome)
+        UsageRecord.objects.record(outcome)
 
 
 def most_in_any(times: Iterable[int], length: int) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests import dumps
 from tests.contract_site import ended
 from tests.facts import Facts, conversation_of, ids_found, limits, printed, usage, usage_days
-from tests.fakes import FakeUpstream, Gate, Script, close_after, error, gated, text
+from tests.fakes import FakeProvider, Gate, Script, close_after, error, gated, text
 from tests.services import postgres_database
 from tests.site import Person, Site, ids_in, token_in
 from tests.waiting import wait_until
@@ -96,7 +96,7 @@ def key(name: str) -> str:
 class Story:
     """What happens on the site before it is dumped."""
 
-    def __init__(self, site: Site, upstream: FakeUpstream) -> None:
+    def __init__(self, site: Site, upstream: FakeProvider) -> None:
         self.site, self.upstream = site, upstream
         site.manage("migrate", "--verbosity", "0")
         site.shell(PEOPLE)
@@ -229,7 +229,7 @@ def move_back(site: Site, vendor: str) -> None:
 
 def make(vendor: str, version: str, folder: Path, **env: str) -> None:
     folder.mkdir()
-    with FakeUpstream() as upstream:
+    with FakeProvider() as upstream:
         settings = {"DJANGO_SETTINGS_MODULE": "chatsite.settings", "OPENAI_BASE_URL": upstream.url}
         site = Site(folder, OPENAI_API_KEY="sk-test", **settings, **env)
         try:

@@ -16,7 +16,7 @@ django.setup()
 
 from tests import contract  # noqa: E402
 from tests.contract_site import Observed, ObservedRedis, safety_identifier  # noqa: E402
-from tests.fakes import FakeUpstream  # noqa: E402
+from tests.fakes import FakeProvider  # noqa: E402
 from tests.services import RedisServer  # noqa: E402
 from tests.site import Site  # noqa: E402
 
@@ -36,7 +36,7 @@ print(json.dumps({{
 """
 
 
-def new_site(folder: Path, upstream: FakeUpstream, **env: str) -> Site:
+def new_site(folder: Path, upstream: FakeProvider, **env: str) -> Site:
     folder.mkdir()
     site = Site(folder, OPENAI_BASE_URL=upstream.url, OPENAI_API_KEY="sk-test", **env)
     site.manage("migrate", "--verbosity", "0")
@@ -58,7 +58,7 @@ def of_discovery() -> dict[str, Any]:
 
 
 def of_a_site(folder: Path) -> dict[str, Any]:
-    with FakeUpstream() as upstream:
+    with FakeProvider() as upstream:
         site = new_site(folder, upstream)
         try:
             seen = Observed(site, upstream)
@@ -78,7 +78,7 @@ def of_a_site(folder: Path) -> dict[str, Any]:
 
 
 def of_openai(folder: Path) -> dict[str, Any]:
-    with FakeUpstream() as upstream:
+    with FakeProvider() as upstream:
         site = new_site(folder, upstream)
         try:
             return {"safety_identifier": safety_identifier(site, upstream)}
@@ -91,7 +91,7 @@ def of_redis(folder: Path) -> dict[str, Any]:
     server = RedisServer(folder)
     server.start()
     try:
-        with FakeUpstream() as upstream, server.client() as client:
+        with FakeProvider() as upstream, server.client() as client:
             site = new_site(folder / "site", upstream, REDIS_URL=server.url)
             try:
                 seen = ObservedRedis(site, upstream, client)

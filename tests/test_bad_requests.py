@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 from chatsite.server.body_limit import RequestBodyLimit
-from tests.fakes import FakeUpstream
+from tests.fakes import FakeProvider
 from tests.services import postgres_database
 from tests.site import Site, free_port, ids_in, token_in
 
@@ -24,14 +24,14 @@ MEGABYTE = 1_048_576
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[FakeUpstream]:
-    with FakeUpstream() as server:
+def provider() -> Iterator[FakeProvider]:
+    with FakeProvider() as server:
         yield server
 
 
 @pytest.fixture(scope="module", params=["daphne", "uvicorn", "uvicorn on PostgreSQL"])
 def served(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated: Path, provider: FakeUpstream
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, migrated: Path, provider: FakeProvider
 ) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("bad")
     (folder / "site.sqlite3").write_bytes(migrated.read_bytes())
@@ -259,7 +259,7 @@ def test_odd_bytes_are_stored_as_text_or_refused(served: Site, sent: bytes, kind
         assert shown in alice.http.get(f"/c/{chat}/").text
 
 
-def test_a_form_chooses_nothing_but_text_and_model(served: Site, provider: FakeUpstream) -> None:
+def test_a_form_chooses_nothing_but_text_and_model(served: Site, provider: FakeProvider) -> None:
     greedy = {"base_url": "http://127.0.0.1:1", "api_key": "k", "system": "x", "temperature": "1e9", "n": "100"}
     more = {"max_tokens": "1000000000", "user": "1", "status": "complete", "id": str(uuid.uuid4())}
     alice = served.person("alice")
@@ -316,7 +316,7 @@ def test_a_thousand_fields_are_too_many(served: Site) -> None:
     assert alice.post("/c/", {f"f{n}": "x" for n in range(1001)}).status_code == 400
 
 
-def test_looking_costs_nothing(served: Site, provider: FakeUpstream) -> None:
+def test_looking_costs_nothing(served: Site, provider: FakeProvider) -> None:
     alice = served.person("bob")
     answer = ids_in(alice.send("hello"))[1]
     alice.answer(answer)

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import require_service
 from tests.contract import lost, recorded
 from tests.contract_site import LIMITS, ObservedRedis
-from tests.fakes import FakeUpstream
+from tests.fakes import FakeProvider
 from tests.services import RedisServer
 from tests.site import Site
 
@@ -42,7 +42,7 @@ def make_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[]
 @pytest.fixture(scope="module")
 def seen(make_redis: Callable[[], RedisServer], make_module_site: Callable[..., Site]) -> Iterator[ObservedRedis]:
     server = make_redis()
-    with FakeUpstream() as upstream, server.client() as client:
+    with FakeProvider() as upstream, server.client() as client:
         site = make_module_site(OPENAI_BASE_URL=upstream.url, OPENAI_API_KEY="sk-test", REDIS_URL=server.url)
         yield ObservedRedis(site, upstream, client)
         site.stop()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract import lost, recorded
 from tests.contract_site import Observed, safety_identifier
-from tests.fakes import FakeUpstream
+from tests.fakes import FakeProvider
 from tests.site import Site, token_in
 
 pytestmark = pytest.mark.timeout(300)
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def seen(make_module_site: Callable[..., Site]) -> Iterator[Observed]:
-    with FakeUpstream() as upstream:
+    with FakeProvider() as upstream:
         yield Observed(make_module_site(OPENAI_BASE_URL=upstream.url, OPENAI_API_KEY="sk-test"), upstream)
 
 
@@ -92,7 +92,7 @@ def test_a_message_that_an_api_client_numbers_gives_the_same_id_as_before(ids: d
 
 
 def test_openai_is_told_the_same_identifier_of_a_user_as_before(
-    make_site: Callable[..., Site], upstream: FakeUpstream
+    make_site: Callable[..., Site], upstream: FakeProvider
 ) -> None:
     assert safety_identifier(make_site(), upstream) == recorded("safety_identifier")
 

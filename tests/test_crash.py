@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import FakeUpstream, Gate, Pace, Script, chunk, echo, gated, tokens
+from tests.fakes import FakeProvider, Gate, Pace, Script, chunk, echo, gated, tokens
 from tests.services import RedisServer
 from tests.site import Person, Site, ids_in
 from tests.test_straight_line import status_of, wait_for_status
@@ -62,7 +62,7 @@ def telling_the_time(_request: dict[str, Any]) -> Script:
 
 @pytest.mark.timeout(1800)
 def test_a_server_killed_at_any_moment_loses_a_second_of_text_and_nothing_else(
-    make_site: Callable[..., Site], upstream: FakeUpstream
+    make_site: Callable[..., Site], upstream: FakeProvider
 ) -> None:
     site = make_site()
     site.shell("from chat.models import Plan; Plan.objects.update(requests_per_minute=None, concurrent_answers=None)")
@@ -126,7 +126,7 @@ def pair(
 
 
 def test_two_processes_behave_as_one_site(
-    pair: tuple[Site, Callable[[int], Person]], upstream: FakeUpstream, redis_server: RedisServer
+    pair: tuple[Site, Callable[[int], Person]], upstream: FakeProvider, redis_server: RedisServer
 ) -> None:
     site, alice_at = pair
     here, there = alice_at(0), alice_at(1)
@@ -188,7 +188,7 @@ def test_two_processes_behave_as_one_site(
     assert (rows, most) == ("5", "1")
 
 
-def test_the_shell_closes_what_a_dead_server_left(make_site: Callable[..., Site], upstream: FakeUpstream) -> None:
+def test_the_shell_closes_what_a_dead_server_left(make_site: Callable[..., Site], upstream: FakeProvider) -> None:
     site = make_site()
     site.start()
     gate = Gate()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psycopg
 
 from chat.infra.database_threads import MAX_THREADS
-from tests.fakes import FakeUpstream, Gate, gated
+from tests.fakes import FakeProvider, Gate, gated
 from tests.services import POSTGRES, name_of
 from tests.site import Site, ids_in
 
@@ -23,7 +23,7 @@ def ask(query: str, url: str) -> int:
     return int(row[0])
 
 
-def test_open_streams_hold_no_connection(make_site: Callable[..., Site], postgres: str, upstream: FakeUpstream) -> None:
+def test_open_streams_hold_no_connection(make_site: Callable[..., Site], postgres: str, upstream: FakeProvider) -> None:
     site = make_site(DATABASE_URL=postgres)
     site.start()
     alice = site.person("alice")

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.conftest import require_service
-from tests.fakes import FakeUpstream, Gate, gated, text, tokens
+from tests.fakes import FakeProvider, Gate, gated, text, tokens
 from tests.services import RedisServer
 from tests.site import ROOT, Person, Site, free_port, ids_in
 
@@ -126,7 +126,7 @@ def until(person: Person, chat: str, *wanted: str) -> str:
 
 @pytest.mark.timeout(300)
 def test_the_whole_chat_works_through_the_proxy_and_survives_a_killed_process(
-    deployment: tuple[Site, Nginx], upstream: FakeUpstream
+    deployment: tuple[Site, Nginx], upstream: FakeProvider
 ) -> None:
     site, nginx = deployment
     alice = site.person("alice", nginx.url)

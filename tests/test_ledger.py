@@ -24,14 +24,26 @@ from chat import answers as starting
 from chat import errors, providers
 from chat.answers import AnswerRequest, current_runner
 from chat.infra.database_threads import run_in_db_thread
-from chat.models import ChatModel, Conversation, DailyUsage, Message, ModelPrice, Plan, UsageRecord, User
-from chat.models.daily import FIRST_TOKEN_BOUNDS_MS, bucket_of, site_day
-from chat.models.usage import LedgerClosed, Outcome
+from chat.models import (
+    FIRST_TOKEN_BOUNDS_MS,
+    ChatModel,
+    Conversation,
+    DailyUsage,
+    LedgerImmutable,
+    Message,
+    ModelPrice,
+    Outcome,
+    Plan,
+    UsageRecord,
+    User,
+    first_token_column,
+    site_day,
+)
 from chat.usage import prices, reconciliation, reports
 from chat.usage.reports import DateRange
 from tests.fakes import (
     DONE,
-    FakeUpstream,
+    FakeProvider,
     Gate,
     Hang,
     Script,
@@ -58,7 +70,7 @@ def outcome(user_id: int, **more: Any) -> Outcome:
 def add_record(user_id: int, **more: Any) -> UsageRecord:
     made = outcome(user_id, **more)
     with transaction.atomic():
-        assert UsageRecord.objects.book(made)
+        assert UsageRecord.objects.record(made)
     return UsageRecord.objects.get(message_id=made.message_id)
 
 
@@ -213,9 +225,9 @@ def _kinds(count: int) -> list[str]:
 
 @pytest.mark.timeout(1200 if SOAK else 240)
 def test_each_generation_leaves_one_row_with_what_the_provider_reported(
-    catalogue: None, fake_upstream: FakeUpstream
+    catalogue: None, fake_provider: FakeProvider
 ) -> None:
-    provider = fake_upstream.default = Provider()
+    provider = fake_provider.default = Provider()
     people = [User.objects.create_user(name) for name in ("alice", "bob", "sam", "gone")]
     kinds = _kinds(20_000 if SOAK else 1_000)
     made = asyncio.run(_all(people, kinds))
@@ -244,7 +256,7 @@ def test_each_generation_leaves_one_row_with_what_the_provider_reported(
 
 
 def test_a_generation_has_the_price_of_its_start_when_the_price_changes_at_midnight(
-    catalogue: None, fake_upstream: FakeUpstream, settings: Any, monkeypatch: pytest.MonkeyPatch
+    catalogue: None, fake_provider: FakeProvider, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.TIME_ZONE = "Pacific/Auckland"
     midnight = timezone.make_aware(dt.datetime(2031, 5, 2))
@@ -259,7 +271,7 @@ def test_a_generation_has_the_price_of_its_start_when_the_price_changes_at_midni
     async def answer_over_midnight() -> list[uuid.UUID]:
         answers = []
         for script in (gated(gate), text("Hi", usage=(10, 5))):
-            fake_upstream.enqueue(script)
+            fake_provider.enqueue(script)
             sent = await starting.send(alice, "hello", client_key=str(uuid.uuid4()), model="cheap")
             if not answers:
                 await asyncio.to_thread(gate.wait_until_reached)
@@ -296,7 +308,7 @@ def test_nothing_changes_a_ledger_row() -> None:
         lambda: alice.usage_records.all().delete(),
         lambda: alice.usage_records.update(cost=0),
     ):
-        with pytest.raises(LedgerClosed), transaction.atomic():
+        with pytest.raises(LedgerImmutable), transaction.atomic():
             attempt()
     assert UsageRecord.objects.get().cost == 5
 
@@ -304,8 +316,8 @@ def test_nothing_changes_a_ledger_row() -> None:
 @pytest.mark.django_db
 def test_a_generation_is_recorded_once() -> None:
     once = outcome(User.objects.create_user("alice").pk, prompt_tokens=7)
-    assert UsageRecord.objects.book(once)
-    assert not UsageRecord.objects.book(once)
+    assert UsageRecord.objects.record(once)
+    assert not UsageRecord.objects.record(once)
     assert DailyUsage.objects.get().prompt_tokens == 7
 
 
@@ -313,7 +325,7 @@ def test_a_generation_is_recorded_once() -> None:
 def test_a_row_that_the_database_rejects_is_an_error() -> None:
     impossible = outcome(User.objects.create_user("alice").pk, prompt_tokens=-7)
     with pytest.raises(IntegrityError), transaction.atomic():
-        UsageRecord.objects.book(impossible)
+        UsageRecord.objects.record(impossible)
 
 
 @pytest.mark.django_db
@@ -351,12 +363,12 @@ def test_an_unknown_price_counts_as_the_dearest_of_that_time() -> None:
     price("plain", 60, 2, 50)
     now = timezone.now()
     for days_ago, dearest in ((0, 50), (45, 900), (75, 900)):
-        found = ModelPrice.objects.at("nobody-knows", now - dt.timedelta(days=days_ago))
+        found = ModelPrice.objects.get_effective("nobody-knows", now - dt.timedelta(days=days_ago))
         assert found is not None
         assert found.completion == dearest, days_ago
-    assert ModelPrice.objects.at("was-dear", now).completion == 5
-    assert ModelPrice.objects.at("plain", now - dt.timedelta(days=75)).completion == 900
-    assert ModelPrice.objects.at("plain", now - dt.timedelta(days=100)) is None
+    assert ModelPrice.objects.get_effective("was-dear", now).completion == 5
+    assert ModelPrice.objects.get_effective("plain", now - dt.timedelta(days=75)).completion == 900
+    assert ModelPrice.objects.get_effective("plain", now - dt.timedelta(days=100)) is None
 
 
 @pytest.fixture
@@ -443,7 +455,9 @@ def test_the_daily_totals_match_the_ledger(rows: list[dict[str, Any]], removed: 
             values = dict(row)
             who, ago = people[values.pop("who")].pk, values.pop("days_ago")
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("chat.models.usage.site_day", lambda moment, ago=ago: today - dt.timedelta(days=ago))
+                patch.setattr(
+                    "chat.models.usage_records.site_day", lambda moment, ago=ago: today - dt.timedelta(days=ago)
+                )
                 add_record(who, **values)
         if removed:
             people[0].delete()
@@ -460,7 +474,7 @@ def test_the_daily_totals_match_the_ledger(rows: list[dict[str, Any]], removed: 
         assert _reported(reports.by("user", span)) == _expected(ledger, lambda row: str(row.user_id or ""))
         assert _reported(reports.by("model", span)) == _expected(ledger, lambda row: row.model)
         assert _reported(reports.by_day(span)) == _expected(ledger, lambda row: str(row.day))
-        assert sum(DailyUsage.objects.values_list(bucket_of(30_001), flat=True)) == sum(
+        assert sum(DailyUsage.objects.values_list(first_token_column(30_001), flat=True)) == sum(
             (row.first_token_ms or 0) > 30_000 for row in ledger
         )
         transaction.set_rollback(True)
@@ -526,8 +540,8 @@ def test_reports_take_the_same_queries_for_nothing_and_for_much(rows: int, djang
 def test_a_percentile_is_interpolated_in_its_bucket(
     milliseconds: list[int], share: float, expected: int | None
 ) -> None:
-    counts = Counter(bucket_of(each) for each in milliseconds)
-    assert reports.percentile([counts[name] for name in reports.FIRST_TOKEN_BUCKETS], share) == expected
+    counts = Counter(first_token_column(each) for each in milliseconds)
+    assert reports.percentile([counts[name] for name in reports.FIRST_TOKEN_COLUMNS], share) == expected
 
 
 def test_a_date_range_includes_both_days() -> None:

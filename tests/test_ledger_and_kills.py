@@ -13,7 +13,7 @@ from collections.abc import Callable
 import httpx2
 import pytest
 
-from tests.fakes import FakeUpstream
+from tests.fakes import FakeProvider
 from tests.site import Person, Site, ids_in
 from tests.test_crash import kill, move
 from tests.test_ledger import ENDS, Provider
@@ -50,7 +50,7 @@ def keep_asking(site: Site, person: Person, over: threading.Event, dice: random.
 
 @pytest.mark.timeout(3600)
 def test_one_row_an_answer_and_what_the_provider_reported_whatever_is_killed(
-    make_site: Callable[..., Site], upstream: FakeUpstream
+    make_site: Callable[..., Site], upstream: FakeProvider
 ) -> None:
     provider = upstream.default = Provider()
     site = make_site()

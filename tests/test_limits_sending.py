@@ -25,9 +25,8 @@ from chat import providers as upstream
 from chat.answers import current_runner, runner
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
-from chat.models import Conversation, Message, User
-from chat.models.conversation import MessageQuerySet
-from tests.fakes import DONE, FakeUpstream, Gate, Script, Send, chunk, error, gated, text, tokens
+from chat.models import Conversation, Message, MessageQuerySet, User
+from tests.fakes import DONE, FakeProvider, Gate, Script, Send, chunk, error, gated, text, tokens
 from tests.services import RedisServer
 from tests.site import Person, Site, ids_in
 from tests.test_straight_line import wait_for_status
@@ -70,10 +69,10 @@ def reserved_by(user: User) -> list[str]:
 
 
 def test_the_loser_of_a_race_with_another_text_leaves_the_winner_its_reservation(
-    alice: User, fake_upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+    alice: User, fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, key, reserve = Gate(), str(uuid.uuid4()), limiter.Limiter.reserve
-    fake_upstream.enqueue(gated(gate))
+    fake_provider.enqueue(gated(gate))
 
     async def race() -> tuple[list[str], int]:
         written = asyncio.Event()
@@ -127,7 +126,7 @@ def test_a_conversation_that_is_erased_before_it_goes_on_is_not_found(
 
 
 def test_reservations_are_renewed_while_the_database_is_away(
-    alice: User, fake_upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+    alice: User, fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed: list[object] = []
 
@@ -137,10 +136,10 @@ def test_reservations_are_renewed_while_the_database_is_away(
 
     monkeypatch.setattr(runner, "RENEW_INTERVAL", 0.02)
     monkeypatch.setattr(runner, "CHECKPOINT_INTERVAL", 0.02)
-    monkeypatch.setattr(MessageQuerySet, "save_texts", away)
+    monkeypatch.setattr(MessageQuerySet, "save_checkpoints", away)
     meanwhile, end = Gate(), Gate()
     said = [Send(chunk("one ")), meanwhile, Send(chunk("two three four")), end, Send(chunk(finish="stop")), Send(DONE)]
-    fake_upstream.enqueue(Script(said))
+    fake_provider.enqueue(Script(said))
 
     def reported() -> list[int]:
         return [each.tokens_so_far for each in limiter.current().reservations_sync(subject_of(alice))]
@@ -162,7 +161,7 @@ def test_reservations_are_renewed_while_the_database_is_away(
     assert 0 < before < after
 
 
-def test_what_is_left_caps_the_answer_and_the_page_says_so(site: Site, upstream: FakeUpstream) -> None:
+def test_what_is_left_caps_the_answer_and_the_page_says_so(site: Site, upstream: FakeProvider) -> None:
     site.shell(LIMIT.format("tokens_per_day", 600))
     alice = site.person("alice")
     upstream.enqueue(text("As much as", " there is", finish="length", usage=(10, 580)))
@@ -189,7 +188,7 @@ def test_what_is_left_caps_the_answer_and_the_page_says_so(site: Site, upstream:
     assert len(upstream.chats()) == 1
 
 
-def test_messages_that_did_not_fit_are_counted_at_the_answer(site: Site, upstream: FakeUpstream) -> None:
+def test_messages_that_did_not_fit_are_counted_at_the_answer(site: Site, upstream: FakeProvider) -> None:
     site.shell("from chat.models import ChatModel; ChatModel.objects.update(context_window=400, max_output=100)")
     alice = site.person("alice")
     chat, answer, _said = alice.ask("long " * 150)
@@ -243,7 +242,7 @@ def press(action: Callable[[Person], None], person: Person) -> None:
 
 @pytest.mark.timeout(1800)
 def test_what_was_granted_is_settled_refunded_or_expired_whenever_the_server_is_killed(
-    make_site: Callable[..., Site], upstream: FakeUpstream, redis_server: RedisServer
+    make_site: Callable[..., Site], upstream: FakeProvider, redis_server: RedisServer
 ) -> None:
     site = make_site(REDIS_URL=redis_server.url)
     site.shell(

@@ -13,8 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from chat.models import Conversation, Message, User
-from chat.models.conversation import PART
+from chat.models import MESSAGES_PER_PAGE, Conversation, Message, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,7 +65,7 @@ def queries(client: Client, path: str) -> int:
 def test_it_opens_with_the_newest_in_as_many_queries_as_a_short_one(client: Client, alice: User) -> None:
     short, long = long_one(alice, 10), long_one(alice, 1000)
     page = client.get(f"/c/{long.pk}/").text
-    assert numbers(page) == list(range(1000 - PART, 1000))
+    assert numbers(page) == list(range(1000 - MESSAGES_PER_PAGE, 1000))
     assert len(page) < 400_000
     assert queries(client, f"/c/{short.pk}/") == queries(client, f"/c/{long.pk}/")
 
@@ -88,7 +87,7 @@ def test_a_message_far_up_is_shown_with_what_is_around_it(client: Client, alice:
     page = client.get(f"/c/{conversation.pk}/?at={target.pk}").text
     seen = numbers(page)
     assert 100 in seen
-    assert len(seen) == PART
+    assert len(seen) == MESSAGES_PER_PAGE
     while newer := re.search(r'class="load-more newer"[^>]*hx-get="([^"]+)"', page):
         page = client.get(newer[1], headers={"HX-Request": "true"}).text
         assert "older" not in page

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from chat.limits.circuit_breaker import PROBE_SECONDS
 from tests.conftest import require_service
-from tests.fakes import FakeUpstream, Gate, gated, text
+from tests.fakes import FakeProvider, Gate, gated, text
 from tests.services import Guarded, RedisServer
 from tests.site import Site, ids_in
 
 
 def test_a_message_is_answered_and_booked_on_postgresql_and_redis(
-    make_site: Callable[..., Site], postgres: str, redis_server: RedisServer, upstream: FakeUpstream
+    make_site: Callable[..., Site], postgres: str, redis_server: RedisServer, upstream: FakeProvider
 ) -> None:
     site = make_site(DATABASE_URL=postgres, REDIS_URL=redis_server.url)
     site.start()
@@ -28,7 +28,7 @@ def test_a_message_is_answered_and_booked_on_postgresql_and_redis(
 
 
 def test_a_fail_over_behind_sentinels_loses_nothing(
-    make_site: Callable[..., Site], tmp_path: Path, upstream: FakeUpstream
+    make_site: Callable[..., Site], tmp_path: Path, upstream: FakeProvider
 ) -> None:
     if not RedisServer.is_there():
         require_service("redis-server is not installed")

@@ -11,9 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chat import markdown
-from chat.markdown import LiveMarkdown, plain, render, render_plain, renderer, sanitise
+from chat.markdown import LiveMarkdown, excerpt, render, render_plain
 from chat.markdown.code import CLASSES, LANGUAGES, highlight
 from chat.markdown.renderer import render_block
+from chat.markdown.sanitise import clean
 from chat.text import clean_text
 from tests.markdown_page import Node, normal, read
 
@@ -350,9 +351,9 @@ def test_templates_do_not_escape_it_again() -> None:
 
 def test_plain_is_one_short_line_without_markup() -> None:
     text = "# Title\n\n- **one**\n- [two](https://x.example)\n\n```py\ncode()\n```\n<b>"
-    assert plain(text, 100) == "Title one two code() <b>"
-    assert plain("word " * 100, 20) == "word word word word…"
-    assert len(plain("x" * 5000, 80)) == 80
+    assert excerpt(text, 100) == "Title one two code() <b>"
+    assert excerpt("word " * 100, 20) == "word word word word…"
+    assert len(excerpt("x" * 5000, 80)) == 80
 
 
 PIECES = [
@@ -412,7 +413,7 @@ def test_streamed_is_what_the_whole_renders_to_and_blocks_so_far_are_its_beginni
         so_far += "".join(live.take_finished())
         assert whole.startswith(so_far)
         assert_safe("".join(live.tail()))
-    assert so_far + "".join(live.rest()) == whole
+    assert so_far + "".join(live.final_tail()) == whole
 
 
 @settings(max_examples=EXAMPLES * 4, deadline=None)
@@ -423,9 +424,10 @@ def test_block_by_block_is_what_one_pass_gives(text: str) -> None:
 
 @settings(max_examples=EXAMPLES * 4, deadline=None)
 @given(texts, st.sampled_from(['"', "\xa0", "\\&quot;", "&lt;b>", "\x85", "\u2028"]))
-def test_what_is_not_cleaned_is_as_the_cleaner_would_leave_it(text: str, odd: str) -> None:
-    ours = renderer._Renderer(text.replace("word", odd), {}, False).elements()
-    assert [sanitise.clean(element) for element in ours] == [sanitise._CLEANER.clean(element) for element in ours]
+def test_all_markup_is_as_the_sanitiser_leaves_it(text: str, odd: str) -> None:
+    source = text.replace("word", odd)
+    for markup in (render(source), render_plain(source), *LiveMarkdown.snapshot(source)):
+        assert clean(markup) == markup
 
 
 def test_a_text_beyond_the_size_limit_streams_to_the_same_end() -> None:
@@ -434,7 +436,7 @@ def test_a_text_beyond_the_size_limit_streams_to_the_same_end() -> None:
     for start in range(0, len(text), 3001):
         live.feed(text[start : start + 3001])
         so_far += "".join(live.take_finished())
-    assert so_far + "".join(live.rest()) == render(text)
+    assert so_far + "".join(live.final_tail()) == render(text)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -444,7 +446,7 @@ def test_definitions_never_make_it_unsafe(pieces: list[str]) -> None:
     for piece in pieces:
         live.feed(piece)
         assert_safe("".join(live.take_finished()))
-    assert_safe("".join(live.rest()))
+    assert_safe("".join(live.final_tail()))
 
 
 def test_a_definition_serves_the_blocks_after_it() -> None:
@@ -483,4 +485,4 @@ def test_an_open_fence_waits_with_its_closing_line_and_its_colours() -> None:
 
 
 def test_the_package_shows_only_its_five_names() -> None:
-    assert set(markdown.__all__) == {"Html", "LiveMarkdown", "plain", "render", "render_plain"}
+    assert set(markdown.__all__) == {"Html", "LiveMarkdown", "excerpt", "render", "render_plain"}

@@ -19,7 +19,7 @@ from tests import dumps
 from tests.conftest import require_service
 from tests.contract_site import status_of_last
 from tests.facts import Facts, conversation_of, ids_found, limits, printed, usage
-from tests.fakes import FakeUpstream, text
+from tests.fakes import FakeProvider, text
 from tests.services import postgres_answers, postgres_database
 from tests.site import Person, Site, ids_in
 from tests.waiting import wait_until
@@ -32,7 +32,7 @@ NAMES = sorted(path.name.removesuffix(".sql") for path in dumps.FOLDER.glob("*.s
 class Upgraded:
     """A site on a dump that today's code has migrated and serves. `alice` has a browser with her old session."""
 
-    def __init__(self, site: Site, facts: Facts, upstream: FakeUpstream) -> None:
+    def __init__(self, site: Site, facts: Facts, upstream: FakeProvider) -> None:
         self.site, self.facts, self.upstream = site, facts, upstream
         self.migrated = site.manage("migrate", "--verbosity", "0", check=False)
         site.start()
@@ -73,7 +73,7 @@ def database(name: str, folder: Path) -> Iterator[dict[str, str]]:
 def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
     facts = json.loads((dumps.FOLDER / f"{request.param}.json").read_text(encoding="utf-8"))
     folder = tmp_path_factory.mktemp("upgraded")
-    with FakeUpstream() as upstream, database(request.param, folder) as env:
+    with FakeProvider() as upstream, database(request.param, folder) as env:
         settings = {"DJANGO_SETTINGS_MODULE": "chatsite.settings", "OPENAI_BASE_URL": upstream.url}
         site = Site(folder, OPENAI_API_KEY="sk-test", **settings, **env)
         try:

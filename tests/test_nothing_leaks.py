@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from tests.fakes import (
-    FakeUpstream,
+    FakeProvider,
     Hang,
     close_after,
     error,
@@ -32,7 +32,7 @@ THEIRS = {"chat_message", "chat_conversation", "chat_searchentry", "chat_search"
 
 
 def test_nothing_that_was_said_is_logged_or_stored_elsewhere(
-    make_site: Callable[..., Site], upstream: FakeUpstream
+    make_site: Callable[..., Site], upstream: FakeProvider
 ) -> None:
     site = make_site(OPENAI_API_KEY=KEY, LOG_LEVEL="DEBUG", CHAT_FIRST_TOKEN_TIMEOUT="1", CHAT_STALL_TIMEOUT="0.5")
     site.shell("from chat.models import Plan; Plan.objects.update(requests_per_minute=None, tokens_per_minute=None)")

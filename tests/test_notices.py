@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.fakes import FakeUpstream, Gate, gated
+from tests.fakes import FakeProvider, Gate, gated
 from tests.services import RedisServer
 from tests.site import Person, Site, ids_in
 
@@ -42,7 +42,7 @@ def closing_code(page: ClientConnection, seconds: float) -> int:
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 def test_the_other_tabs_of_a_person_hear_of_new_messages_and_only_theirs(
-    make_site: Callable[..., Site], upstream: FakeUpstream, server: str
+    make_site: Callable[..., Site], upstream: FakeProvider, server: str
 ) -> None:
     site = make_site()
     site.start(server)
@@ -54,7 +54,7 @@ def test_the_other_tabs_of_a_person_hear_of_new_messages_and_only_theirs(
         message = heard(hers, answer)
         assert "my new secret" in message
         assert f'data-draft="{chat}"' in message
-        assert "allowance" in message
+        assert "#limit-status" in message
         with pytest.raises(TimeoutError):
             his.recv(timeout=1)
 
@@ -103,7 +103,7 @@ def test_a_page_gets_its_list_anew_only_where_the_list_changed(site: Site) -> No
 
 @pytest.mark.parametrize(("protocol", "marked"), [("html", False), ("ui", True)])
 def test_an_answer_is_marked_as_new_unless_a_page_shows_its_end(
-    site: Site, upstream: FakeUpstream, protocol: str, marked: bool
+    site: Site, upstream: FakeProvider, protocol: str, marked: bool
 ) -> None:
     site.start()
     alice, gate = site.person("alice"), Gate()
@@ -122,7 +122,7 @@ def test_an_answer_is_marked_as_new_unless_a_page_shows_its_end(
 
 
 def test_pages_at_another_process_hear_of_it_too_also_after_redis_was_away(
-    make_site: Callable[..., Site], postgres: str, redis_server: RedisServer, upstream: FakeUpstream
+    make_site: Callable[..., Site], postgres: str, redis_server: RedisServer, upstream: FakeProvider
 ) -> None:
     site = make_site(DATABASE_URL=postgres, REDIS_URL=redis_server.url)
     here = Person(site.start(), "alice")

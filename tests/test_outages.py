@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from benchmarks import servers
-from tests.fakes import FakeUpstream, Gate, gated, tokens
+from tests.fakes import FakeProvider, Gate, gated, tokens
 from tests.services import Proxy
 from tests.site import Site, ids_in
 from tests.test_straight_line import wait_for_status
@@ -31,7 +31,7 @@ ROWS = (
 
 
 def test_an_answer_goes_on_while_the_database_is_away(
-    make_site: Callable[..., Site], postgres: str, upstream: FakeUpstream
+    make_site: Callable[..., Site], postgres: str, upstream: FakeProvider
 ) -> None:
     parts = urlsplit(postgres)
     proxy = Proxy(parts.port or 5432)
@@ -60,7 +60,7 @@ def test_an_answer_goes_on_while_the_database_is_away(
     proxy.close()
 
 
-def test_an_answer_goes_on_while_sqlite_is_locked(site: Site, upstream: FakeUpstream) -> None:
+def test_an_answer_goes_on_while_sqlite_is_locked(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     upstream.enqueue(tokens(40, interval=0.02))
     chat, answer = ids_in(alice.send("go"))
@@ -94,7 +94,7 @@ def fill(disk: Path) -> Path:
 
 
 def test_a_full_disk_refuses_messages_and_everything_can_still_be_read(
-    make_site: Callable[..., Site], small_disk: Path, migrated: Path, upstream: FakeUpstream
+    make_site: Callable[..., Site], small_disk: Path, migrated: Path, upstream: FakeProvider
 ) -> None:
     shutil.copy(migrated, small_disk / "site.sqlite3")
     site = make_site(DATABASE_URL=f"sqlite:///{small_disk}/site.sqlite3".replace("///", "////", 1))
@@ -129,7 +129,7 @@ def test_a_full_disk_refuses_messages_and_everything_can_still_be_read(
     assert site.shell(ROWS) == "3 0"
 
 
-def test_a_storm_of_viewers_costs_one_call_and_the_oldest_make_room(site: Site, upstream: FakeUpstream) -> None:
+def test_a_storm_of_viewers_costs_one_call_and_the_oldest_make_room(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     gate = Gate()
     upstream.enqueue(gated(gate, before=["one "], after=["two"]))
@@ -165,7 +165,7 @@ def test_a_storm_of_viewers_costs_one_call_and_the_oldest_make_room(site: Site, 
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 def test_a_hundred_readers_that_do_not_read_cost_no_more_than_the_answers(
-    make_site: Callable[..., Site], upstream: FakeUpstream, server: str
+    make_site: Callable[..., Site], upstream: FakeProvider, server: str
 ) -> None:
     """A person has 32 viewers at most, so they are four people's."""
     site = make_site()

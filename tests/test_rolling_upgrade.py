@@ -20,7 +20,7 @@ import pytest
 from tests.conftest import require_service
 from tests.contract_site import ended, open_page, status_of_last, thinking
 from tests.facts import printed
-from tests.fakes import FakeUpstream, Gate, close_after, gated
+from tests.fakes import FakeProvider, Gate, close_after, gated
 from tests.services import RedisServer, postgres_database
 from tests.site import ROOT, Person, Site, ids_in
 from tests.waiting import wait_until
@@ -48,7 +48,7 @@ def old_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Versions:
     """A process of each version; people use either by its name, `old` or `new`."""
 
-    def __init__(self, sites: dict[str, Site], upstream: FakeUpstream) -> None:
+    def __init__(self, sites: dict[str, Site], upstream: FakeProvider) -> None:
         self.sites, self.upstream = sites, upstream
         for site in sites.values():
             site.start()
@@ -71,7 +71,7 @@ def make_versions(
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     made: list[Versions] = []
-    with FakeUpstream() as upstream, postgres_database(migrated_postgres) as url:
+    with FakeProvider() as upstream, postgres_database(migrated_postgres) as url:
 
         def make(**env: str) -> Versions:
             settings = {"DATABASE_URL": url, "REDIS_URL": server.url, "OPENAI_BASE_URL": upstream.url, **env}
@@ -108,11 +108,11 @@ def versions(make_versions: Callable[..., Versions]) -> Versions:
 
 
 @pytest.fixture
-def upstream(versions: Versions) -> FakeUpstream:
+def upstream(versions: Versions) -> FakeProvider:
     return versions.upstream
 
 
-def started(person: Person, upstream: FakeUpstream, script: Any, prompt: str = "go") -> tuple[str, str]:
+def started(person: Person, upstream: FakeProvider, script: Any, prompt: str = "go") -> tuple[str, str]:
     upstream.enqueue(script)
     return ids_in(person.send(prompt))
 
@@ -127,7 +127,7 @@ def test_the_old_process_runs_the_old_code(versions: Versions, old_tree: Path) -
 @BOTH_WAYS
 @pytest.mark.parametrize("protocol", ["text", "sse", "sse-json", "data", "ui", "html"])
 def test_an_answer_of_one_is_read_from_the_other_while_it_grows(
-    versions: Versions, upstream: FakeUpstream, one: str, other: str, protocol: str
+    versions: Versions, upstream: FakeProvider, one: str, other: str, protocol: str
 ) -> None:
     gate = Gate()
     _chat, answer = started(versions.person(one), upstream, gated(gate, before=["first "], after=["last"]))
@@ -144,7 +144,7 @@ def test_an_answer_of_one_is_read_from_the_other_while_it_grows(
 
 @BOTH_WAYS
 def test_the_reasoning_of_one_is_read_from_the_other(
-    versions: Versions, upstream: FakeUpstream, one: str, other: str
+    versions: Versions, upstream: FakeProvider, one: str, other: str
 ) -> None:
     _chat, answer = started(versions.person(one), upstream, thinking("Hel", "lo"))
     assert "I think." in versions.person(other).answer(answer, "ui")
@@ -152,7 +152,7 @@ def test_the_reasoning_of_one_is_read_from_the_other(
 
 @BOTH_WAYS
 def test_the_failure_of_one_is_told_by_the_other(
-    versions: Versions, upstream: FakeUpstream, one: str, other: str
+    versions: Versions, upstream: FakeProvider, one: str, other: str
 ) -> None:
     chat, answer = started(versions.person(one), upstream, close_after("some "))
     reader = versions.person(other)
@@ -162,7 +162,7 @@ def test_the_failure_of_one_is_told_by_the_other(
 
 @BOTH_WAYS
 def test_a_page_at_one_hears_of_a_message_sent_at_the_other(
-    versions: Versions, upstream: FakeUpstream, one: str, other: str
+    versions: Versions, upstream: FakeProvider, one: str, other: str
 ) -> None:
     with open_page(versions.person(one)) as page:
         chat = versions.person(other).ask("Hear this")[0]
@@ -174,7 +174,7 @@ def test_a_page_at_one_hears_of_a_message_sent_at_the_other(
 
 @BOTH_WAYS
 def test_stop_at_one_ends_an_answer_of_the_other(
-    versions: Versions, upstream: FakeUpstream, one: str, other: str
+    versions: Versions, upstream: FakeProvider, one: str, other: str
 ) -> None:
     gate, there = Gate(), versions.person(other)
     chat, answer = started(versions.person(one), upstream, gated(gate, before=["kept "], after=["never"]))
@@ -218,7 +218,7 @@ def test_who_logged_in_at_one_is_logged_in_at_the_other(versions: Versions, one:
 
 @BOTH_WAYS
 def test_a_message_sent_to_both_is_answered_once(
-    versions: Versions, upstream: FakeUpstream, one: str, other: str
+    versions: Versions, upstream: FakeProvider, one: str, other: str
 ) -> None:
     key, asked = str(uuid.uuid4()), len(upstream.chats())
     first = ids_in(versions.person(one).send("only once", key=key))
@@ -228,7 +228,7 @@ def test_a_message_sent_to_both_is_answered_once(
 
 @BOTH_WAYS
 def test_running_answers_of_one_count_at_the_other(
-    versions: Versions, upstream: FakeUpstream, one: str, other: str
+    versions: Versions, upstream: FakeProvider, one: str, other: str
 ) -> None:
     here, there = (versions.person(version, f"busy-{one}") for version in (one, other))
     gate = Gate()
@@ -260,7 +260,7 @@ def test_both_say_the_same_of_what_is_used(versions: Versions) -> None:
 
 @BOTH_WAYS
 def test_what_a_killed_process_of_one_left_is_closed_by_the_other(
-    versions: Versions, upstream: FakeUpstream, one: str, other: str
+    versions: Versions, upstream: FakeProvider, one: str, other: str
 ) -> None:
     site = versions.sites[one]
     first, url = site.port, site.start()  # a second process of this version, to be killed

@@ -11,8 +11,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from chat.models import Conversation, Message, SearchEntry, Status, User
-from chat.models.usage import Outcome
+from chat.models import Conversation, Message, Outcome, SearchEntry, Status, User
 from chat.search import queries
 from tests.conftest import require_service
 from tests.services import POSTGRES, postgres_answers

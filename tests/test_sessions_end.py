@@ -9,7 +9,7 @@ from collections.abc import Callable
 import httpx2
 import pytest
 
-from tests.fakes import FakeUpstream, Gate, gated
+from tests.fakes import FakeProvider, Gate, gated
 from tests.site import Person, Site, ids_in
 from tests.test_notices import closing_code, open_page
 
@@ -40,7 +40,7 @@ def log_out(_site: Site, alice: Person) -> None:
     "end", [change_password, log_out_everywhere, deactivate, log_out], ids=lambda end: end.__name__
 )
 def test_open_streams_and_sockets_end_with_their_session(
-    make_site: Callable[..., Site], upstream: FakeUpstream, end: Callable[[Site, Person], None]
+    make_site: Callable[..., Site], upstream: FakeProvider, end: Callable[[Site, Person], None]
 ) -> None:
     site = make_site()
     site.start()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fakes import FakeUpstream, Gate, gated
+from tests.fakes import FakeProvider, Gate, gated
 from tests.site import ROOT, Site, free_port, ids_in
 
 GENERATIONS = 20
@@ -29,7 +29,7 @@ NO_LIMITS = "from chat.models import Plan; Plan.objects.update(requests_per_minu
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 def test_sigterm_saves_every_answer_and_every_viewer_hears_of_it(
-    make_site: Callable[..., Site], upstream: FakeUpstream, server: str
+    make_site: Callable[..., Site], upstream: FakeProvider, server: str
 ) -> None:
     site = make_site()
     site.shell(NO_LIMITS)
@@ -74,7 +74,7 @@ def test_sigterm_saves_every_answer_and_every_viewer_hears_of_it(
 
 
 def test_runserver_saves_when_it_reloads_and_when_it_is_told_to_stop(
-    make_site: Callable[..., Site], upstream: FakeUpstream
+    make_site: Callable[..., Site], upstream: FakeProvider
 ) -> None:
     site = make_site(DEBUG="1")
     site.shell(NO_LIMITS)

@@ -23,7 +23,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.fakes import FakeUpstream, Hang, Script, close_after, error, hang, reset_after, stream, text
+from tests.fakes import FakeProvider, Hang, Script, close_after, error, hang, reset_after, stream, text
 from tests.site import Site
 from tests.test_ledger_and_kills import BOOKS
 
@@ -183,7 +183,7 @@ async def ask_once(people: list[Person], url: str) -> Counter[int]:
 
 @pytest.mark.timeout(3600)
 def test_nobody_sees_a_word_of_another_and_the_books_are_exact(
-    make_site: Callable[..., Site], upstream: FakeUpstream
+    make_site: Callable[..., Site], upstream: FakeProvider
 ) -> None:
     provider = upstream.default = Provider()
     site = make_site(CHAT_STALL_TIMEOUT="2", CHAT_FIRST_TOKEN_TIMEOUT="5", LOG_LEVEL="warning")

@@ -14,7 +14,7 @@ import pytest
 
 from chat.models import Conversation, Message, User
 from chat.web import pages
-from tests.fakes import FakeUpstream, Gate, error, gated, reset_after, text, tokens
+from tests.fakes import FakeProvider, Gate, error, gated, reset_after, text, tokens
 from tests.site import Person, Site, ids_in
 
 RECORDS = (
@@ -39,7 +39,7 @@ def wait_for_status(person: Person, conversation: str, answer: str, *wanted: str
     return status
 
 
-def test_a_message_is_answered_stored_and_booked(site: Site, upstream: FakeUpstream) -> None:
+def test_a_message_is_answered_stored_and_booked(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     upstream.enqueue(text("Hel", "lo **world**", usage=(12, 3)))
     chat, answer, said = alice.ask("Say hello")
@@ -54,7 +54,7 @@ def test_a_message_is_answered_stored_and_booked(site: Site, upstream: FakeUpstr
     assert site.shell(RECORDS) == "complete - 12 3 True 4"
 
 
-def test_the_next_message_carries_the_conversation(site: Site, upstream: FakeUpstream) -> None:
+def test_the_next_message_carries_the_conversation(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     chat, _answer, first = alice.ask("My name is Ada")
     alice.ask("What is my name?", chat)
@@ -65,7 +65,7 @@ def test_the_next_message_carries_the_conversation(site: Site, upstream: FakeUps
     ]
 
 
-def test_every_viewer_sees_the_whole_answer_whenever_it_joins(site: Site, upstream: FakeUpstream) -> None:
+def test_every_viewer_sees_the_whole_answer_whenever_it_joins(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     gate = Gate()
     upstream.enqueue(gated(gate, before=["one ", "two "], after=["three ", "four"]))
@@ -80,7 +80,7 @@ def test_every_viewer_sees_the_whole_answer_whenever_it_joins(site: Site, upstre
     assert len(upstream.history) == 1
 
 
-def test_an_html_stream_resumes_after_the_characters_shown(site: Site, upstream: FakeUpstream) -> None:
+def test_an_html_stream_resumes_after_the_characters_shown(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     upstream.enqueue(tokens(30, interval=0.02))
     _chat, answer = ids_in(alice.send("go"))
@@ -99,7 +99,7 @@ def test_an_html_stream_resumes_after_the_characters_shown(site: Site, upstream:
     assert len(upstream.history) == 1
 
 
-def test_stop_keeps_the_text_and_closes_the_upstream(site: Site, upstream: FakeUpstream) -> None:
+def test_stop_keeps_the_text_and_closes_the_upstream(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     gate = Gate()
     upstream.enqueue(gated(gate, before=["kept "], after=["never"]))
@@ -112,7 +112,7 @@ def test_stop_keeps_the_text_and_closes_the_upstream(site: Site, upstream: FakeU
     assert site.shell(RECORDS).startswith("stopped - ")
 
 
-def test_stop_works_at_any_moment(site: Site, upstream: FakeUpstream) -> None:
+def test_stop_works_at_any_moment(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     for pause in (0.0, 0.0, 0.005, 0.02, 0.05, 0.12, 0.2):
         upstream.enqueue(tokens(12, interval=0.01))
@@ -123,7 +123,7 @@ def test_stop_works_at_any_moment(site: Site, upstream: FakeUpstream) -> None:
     assert len(site.shell(RECORDS).splitlines()) == 7
 
 
-def test_a_double_submit_meets_itself(site: Site, upstream: FakeUpstream) -> None:
+def test_a_double_submit_meets_itself(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     token = alice.csrf()
     key = str(uuid.uuid4())
@@ -149,7 +149,7 @@ def targets(response: httpx2.Response) -> set[str]:
     return set(re.findall(r'hx-target="(#[a-z-]+)"', response.text))
 
 
-def test_a_page_gets_the_parts_that_change_and_all_that_it_may_not_know_yet(site: Site, upstream: FakeUpstream) -> None:
+def test_a_page_gets_the_parts_that_change_and_all_that_it_may_not_know_yet(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     upstream.always(text("yes"))
     key = str(uuid.uuid4())
@@ -169,7 +169,7 @@ def test_a_page_gets_the_parts_that_change_and_all_that_it_may_not_know_yet(site
     assert len({one for [one] in keys} | {key}) == 4
 
 
-def test_one_answer_at_a_time_in_a_conversation(site: Site, upstream: FakeUpstream) -> None:
+def test_one_answer_at_a_time_in_a_conversation(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     gate = Gate()
     upstream.enqueue(gated(gate))
@@ -184,7 +184,7 @@ def test_one_answer_at_a_time_in_a_conversation(site: Site, upstream: FakeUpstre
 
 
 def test_the_limit_refuses_with_the_exact_wait_and_calls_nobody(
-    make_site: Callable[..., Site], upstream: FakeUpstream
+    make_site: Callable[..., Site], upstream: FakeProvider
 ) -> None:
     site = make_site()
     site.shell("from chat.models import Plan; Plan.objects.update(requests_per_minute=3)")
@@ -214,7 +214,7 @@ def test_the_limit_refuses_with_the_exact_wait_and_calls_nobody(
     ids=["busy", "broken", "wrong key", "cut"],
 )
 def test_a_fault_of_the_provider_ends_in_a_sentence_that_helps(
-    site: Site, upstream: FakeUpstream, script: object, status: str, sentence: str
+    site: Site, upstream: FakeProvider, script: object, status: str, sentence: str
 ) -> None:
     upstream.always(script)  # type: ignore[arg-type]
     alice = site.person("alice")
@@ -226,7 +226,7 @@ def test_a_fault_of_the_provider_ends_in_a_sentence_that_helps(
     assert len(site.shell(RECORDS).splitlines()) == 1
 
 
-def test_retry_gives_another_answer_and_the_failed_one_is_not_sent(site: Site, upstream: FakeUpstream) -> None:
+def test_retry_gives_another_answer_and_the_failed_one_is_not_sent(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     upstream.enqueue(error(401))
     chat, answer = ids_in(alice.send("hello"))
@@ -239,7 +239,7 @@ def test_retry_gives_another_answer_and_the_failed_one_is_not_sent(site: Site, u
     assert [turn["content"] for turn in upstream.history[-1]["json"]["messages"]] == ["hello"]
 
 
-def test_continue_goes_on_from_the_text_that_is_there(site: Site, upstream: FakeUpstream) -> None:
+def test_continue_goes_on_from_the_text_that_is_there(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     upstream.enqueue(text("The first half", finish="length"), text(" and the second."))
     chat, answer = ids_in(alice.send("go"))
@@ -249,7 +249,7 @@ def test_continue_goes_on_from_the_text_that_is_there(site: Site, upstream: Fake
     assert alice.answer(ids_in(response)[1]) == "The first half and the second."
 
 
-def test_leaving_does_as_the_setting_says(make_site: Callable[..., Site], upstream: FakeUpstream) -> None:
+def test_leaving_does_as_the_setting_says(make_site: Callable[..., Site], upstream: FakeProvider) -> None:
     site = make_site(CHAT_ON_DISCONNECT="cancel")
     site.start()
     alice = site.person("alice")
@@ -262,7 +262,7 @@ def test_leaving_does_as_the_setting_says(make_site: Callable[..., Site], upstre
     assert wait_for_status(alice, chat, answer, "stopped")
 
 
-def test_an_answer_goes_on_when_its_viewer_leaves(site: Site, upstream: FakeUpstream) -> None:
+def test_an_answer_goes_on_when_its_viewer_leaves(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     gate = Gate()
     upstream.enqueue(gated(gate, before=["before "], after=["after"]))
@@ -274,7 +274,7 @@ def test_an_answer_goes_on_when_its_viewer_leaves(site: Site, upstream: FakeUpst
     assert alice.answer(answer) == "before after"
 
 
-def test_an_open_stream_holds_no_thread(site: Site, upstream: FakeUpstream) -> None:
+def test_an_open_stream_holds_no_thread(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     gate = Gate()
     upstream.always(gated(gate))
@@ -322,6 +322,6 @@ def test_an_answer_that_ended_while_its_page_was_made_leaves_no_stop_button() ->
     answer = Message.objects.create(conversation=conversation, parent=question, role="assistant", status="pending")
     conversation.head = answer
     conversation.save()
-    assert pages.chat_context(alice, conversation, conversation.part())["running"] == answer
+    assert pages.chat_context(alice, conversation, conversation.message_page())["running"] == answer
     Message.objects.filter(pk=answer.pk).update(status="failed")
-    assert pages.chat_context(alice, conversation, conversation.part())["running"] is None
+    assert pages.chat_context(alice, conversation, conversation.message_page())["running"] is None

@@ -14,9 +14,7 @@ from django.test import Client
 from chat import errors
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
-from chat.models import DailyUsage, Plan, UsageRecord, User
-from chat.models.daily import site_day
-from chat.models.usage import Outcome
+from chat.models import DailyUsage, Outcome, Plan, UsageRecord, User, site_day
 
 pytestmark = pytest.mark.django_db
 
@@ -128,7 +126,7 @@ def test_every_number_of_the_charts_is_in_a_table_too(page: Client, alice: User)
     for title in re.findall(r"<title>([^<]+: [^<]+)</title>", html):
         day, value = title.split(": ")
         assert re.search(rf"{day} [\d,$. ]*{re.escape(value)}", table), title
-    assert len(re.findall(r'<svg class="bars"[^>]* role="img" aria-label="[^"]+"', html)) == 3
+    assert len(re.findall(r'<svg class="bars"[^>]* role="img"\s+aria-label="[^"]+"', html)) == 3
 
 
 def test_estimates_refusals_and_missing_prices_are_said(page: Client, alice: User) -> None:
@@ -141,7 +139,7 @@ def test_estimates_refusals_and_missing_prices_are_said(page: Client, alice: Use
         exact=False,
         cost=None,
     )
-    UsageRecord.objects.book(made)
+    UsageRecord.objects.record(made)
     DailyUsage.objects.add_refusal(alice.pk, "gpt-4o")
     html = page.get("/usage/").content.decode()
     said = text_of(html)

@@ -42,31 +42,31 @@ def tree(user: User, text: str) -> dict[str, Message]:
 
 def shown(conversation: Conversation) -> str:
     conversation.refresh_from_db()
-    return " ".join(message.content.split("-")[1] for message in conversation.branch())
+    return " ".join(message.content.split("-")[1] for message in conversation.active_branch())
 
 
 def test_showing_a_version_leads_to_what_was_said_last_after_it(alice: User) -> None:
     made = tree(alice, "- A, A a1, a1 B, B b1, B b2, A a2, a2 C")
     conversation = made["A"].conversation
     assert shown(conversation) == "A a2 C"
-    assert conversation.show(made["a1"].pk) == made["a2"].pk
+    assert conversation.activate_branch(made["a1"].pk) == made["a2"].pk
     assert shown(conversation) == "A a1 B b2"
-    assert conversation.show(made["b1"].pk) == made["b2"].pk
+    assert conversation.activate_branch(made["b1"].pk) == made["b2"].pk
     assert shown(conversation) == "A a1 B b1"
-    assert conversation.show(made["a2"].pk) == made["a1"].pk
+    assert conversation.activate_branch(made["a2"].pk) == made["a1"].pk
     assert shown(conversation) == "A a2 C"
 
 
 def test_the_first_message_has_versions_too(alice: User) -> None:
     made = tree(alice, "- A, A a1, - B, B b1")
-    made["A"].conversation.show(made["A"].pk)
+    made["A"].conversation.activate_branch(made["A"].pk)
     assert shown(made["A"].conversation) == "A a1"
 
 
 def test_the_page_says_which_version_it_shows_and_where_the_others_are(client: Client, alice: User) -> None:
     made = tree(alice, "- A, A a1, A a2, A a3")
     conversation = made["A"].conversation
-    conversation.show(made["a2"].pk)
+    conversation.activate_branch(made["a2"].pk)
     page = client.get(f"/c/{conversation.pk}/").text
     assert "Version 2 of 3" in page
     assert f"/m/{made['a1'].pk}/show/" in page

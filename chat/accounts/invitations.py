@@ -1,4 +1,4 @@
-"""One-time links to set a password; Django's password-reset tokens, so each works once and expires."""
+"""Invitations: one-time links to set a password, made with Django's password reset tokens."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from chat.models import User
 
 
 def invitation_url(user: User) -> str:
-    """The path of the link; valid for `PASSWORD_RESET_TIMEOUT` seconds or until the password is set."""
+    """The path of a link for this user. Valid for `PASSWORD_RESET_TIMEOUT` seconds or until the password is set."""
     uid = urlsafe_base64_encode(force_bytes(user.pk))
     return reverse("password_reset_confirm", args=(uid, default_token_generator.make_token(user)))

@@ -1,4 +1,4 @@
-"""What is old enough to go, and removing it in steps that hold no lock for long."""
+"""Remove conversations after their retention period, in short transactions."""
 
 from __future__ import annotations
 
@@ -7,63 +7,66 @@ import uuid
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from chat.models import Conversation, Message, ServerProcess
-from chat.models.conversation import ConversationQuerySet
+from chat.models import Conversation, ConversationQuerySet, Message, ServerProcess
 
-UNDO = dt.timedelta(days=1)
-"""How long a deleted conversation can still be brought back."""
+DELETED_AFTER = dt.timedelta(days=1)
+"""How long a deleted conversation can be restored."""
 
-TRANSIENT = dt.timedelta(days=1)
-BATCH = 500
+TRANSIENT_AFTER = dt.timedelta(days=1)
+"""How long a conversation of a single API request is kept."""
+
+BATCH_SIZE = 500
+"""Messages deleted in one transaction."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
-    """One reason to remove conversations."""
+class RetentionRule:
+    """A reason to remove conversations."""
 
     name: str
     condition: Q
 
 
-def rules(older_than: dt.timedelta | None = None) -> list[Rule]:
+def retention_rules(older_than: dt.timedelta | None = None) -> list[RetentionRule]:
+    """The rules that hold now. `older_than` adds one for conversations that have not changed for so long."""
     now = timezone.now()
-    found = [
-        Rule(name="deleted", condition=Q(deleted_at__lt=now - UNDO)),
-        Rule(name="transient", condition=Q(transient=True, updated_at__lt=now - TRANSIENT)),
+    rules = [
+        RetentionRule(name="deleted", condition=Q(deleted_at__lt=now - DELETED_AFTER)),
+        RetentionRule(name="transient", condition=Q(transient=True, updated_at__lt=now - TRANSIENT_AFTER)),
     ]
     if older_than is not None:
-        found.append(Rule(name="old", condition=Q(updated_at__lt=now - older_than)))
-    return found
+        rules.append(RetentionRule(name="old", condition=Q(updated_at__lt=now - older_than)))
+    return rules
 
 
-def due(condition: Q) -> ConversationQuerySet:
-    """Conversations that may go; never one with a running answer."""
+def due_conversations(condition: Q) -> ConversationQuerySet:
+    """The conversations to remove. One with a running answer is never among them."""
     running = Message.objects.running().filter(conversation=OuterRef("pk"))
     return Conversation.objects.filter(condition).exclude(Exists(running))
 
 
-def remove(conversation_id: uuid.UUID, condition: Q | None = None) -> bool:
-    """Removes one conversation, the newest messages first and so many in each transaction.
+def remove_conversation(conversation_id: uuid.UUID, condition: Q | None = None) -> bool:
+    """Delete a conversation for good, newest messages first, `BATCH_SIZE` messages in a transaction.
 
-    False where it no longer is what `condition` says, or an answer runs in it.
+    Returns False if it does not meet `condition` (any more), or has a running answer.
     """
-    mine = Conversation.objects.filter(condition or Q(), pk=conversation_id)
+    matching = Conversation.objects.filter(condition or Q(), pk=conversation_id)
     while True:
         with transaction.atomic():
-            conversation = mine.select_for_update().first()
+            conversation = matching.select_for_update().first()
             if conversation is None or conversation.messages.running().exists():
                 return False
-            newest = conversation.messages.order_by("-created_at", "-pk").values_list("pk", flat=True)[:BATCH]
+            newest = conversation.messages.order_by("-created_at", "-pk").values_list("pk", flat=True)[:BATCH_SIZE]
             batch = list(newest)
-            if len(batch) < BATCH:
+            if len(batch) < BATCH_SIZE:
                 conversation.delete()
                 return True
             Message.objects.filter(pk__in=batch).delete()
 
 
-def stale_processes():
-    """Servers that are gone and whose answers have all been closed."""
+def stale_processes() -> QuerySet[ServerProcess]:
+    """Server processes that have ended and own no message any more."""
     return ServerProcess.objects.filter(heartbeat_at__lt=timezone.now() - 10 * ServerProcess.STALE_AFTER, messages=None)

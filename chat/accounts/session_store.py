@@ -1,4 +1,4 @@
-"""Sessions in the database that end for good some time after the login, however much they are used."""
+"""The session engine: sessions in the database that also end some time after the login, even if they are used."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from chat.infra.prepared_queries import Parameter, PreparedQuery
 
-SINCE = "_since"
+LOGIN_TIME_KEY = "_since"
+"""The entry of a session that holds the time of the login, in seconds since 1970."""
 
-_LIVE = PreparedQuery(
+_UNEXPIRED = PreparedQuery(
     lambda: DatabaseStore.get_model_class().objects.filter(
         session_key=Parameter("key", models.CharField()), expire_date__gt=Parameter("now", models.DateTimeField())
     )
@@ -22,26 +23,24 @@ _LIVE = PreparedQuery(
 
 
 class SessionStore(DatabaseStore):
-    """Idle sessions end after `SESSION_COOKIE_AGE` seconds, all after `SESSION_ABSOLUTE_AGE`."""
+    """Unused sessions end after `SESSION_COOKIE_AGE` seconds, all sessions after `SESSION_ABSOLUTE_AGE` seconds."""
 
     @classmethod
     def get_model_class(cls) -> Any:
         return DatabaseStore.get_model_class()
 
-    def _get_session_from_db(self) -> Any:
-        found = _LIVE.one(key=self.session_key, now=timezone.now())
-        if found is None:
-            self._session_key = None
-        return found
-
     def load(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().load()
-        if time.time() - data.get(SINCE, time.time()) > settings.SESSION_ABSOLUTE_AGE:
-            self._session_key = None
+        session = _UNEXPIRED.one(key=self.session_key, now=timezone.now())
+        if session is None:
+            return dict(super().load())  # finds nothing either, and drops the unknown key
+        data: dict[str, Any] = self.decode(session.session_data)
+        now = time.time()
+        if now - data.get(LOGIN_TIME_KEY, now) > settings.SESSION_ABSOLUTE_AGE:
+            self.flush()
             return {}
         return data
 
     def cycle_key(self) -> None:
-        """Django gives a session a new key at every login."""
-        self[SINCE] = int(time.time())
+        """Django calls this at every login."""
+        self[LOGIN_TIME_KEY] = int(time.time())
         super().cycle_key()

@@ -1,13 +1,13 @@
-"""Open connections whose session ends meanwhile: logged out, expired, password changed, person deactivated.
+"""End open connections whose session ends: logout, expiry, a changed password, a deactivated user.
 
-One look at the database every few seconds for all connections of the process.
+One database query every few seconds checks all open connections of the process.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
@@ -20,61 +20,73 @@ from chat.infra.database_threads import run_in_db_thread
 from chat.infra.tasks import create_background_task
 from chat.models import User
 
-EVERY = 5.0
-
-_OPEN: dict[str, set[Callable[[], None]]] = {}
-_sweeper: asyncio.Task[None] | None = None
+CHECK_INTERVAL = 5.0
+"""Seconds between two checks."""
 
 
-@contextmanager
-def watched(session_key: str | None, end: Callable[[], None]) -> Iterator[None]:
-    """Calls `end` on the event loop within ten seconds after the session ended; None is never."""
-    if session_key is None:
-        yield
-        return
-    _OPEN.setdefault(session_key, set()).add(end)
-    _start_sweeping()
-    try:
-        yield
-    finally:
-        ends = _OPEN.get(session_key, set())
-        ends.discard(end)
-        if not ends:
-            _OPEN.pop(session_key, None)
+class SessionWatcher:
+    """The sessions of the open connections on one event loop: `process.loop_part(SessionWatcher)`."""
 
+    def __init__(self) -> None:
+        self._callbacks: dict[str, set[Callable[[], None]]] = {}
+        self._task: asyncio.Task[None] | None = None
 
-def _start_sweeping() -> None:
-    global _sweeper
-    loop = asyncio.get_running_loop()
-    if _sweeper is None or _sweeper.done() or _sweeper.get_loop() is not loop:
-        _sweeper = create_background_task(_sweep_while_open())
+    @contextmanager
+    def watch(self, session_key: str | None, on_end: Callable[[], None]) -> Iterator[None]:
+        """Call `on_end` on the event loop at most ten seconds after the session has ended.
 
-
-async def _sweep_while_open() -> None:
-    while _OPEN:
-        await asyncio.sleep(EVERY)
+        A connection without a session (None) is not watched.
+        """
+        if session_key is None:
+            yield
+            return
+        self._callbacks.setdefault(session_key, set()).add(on_end)
+        if self._task is None:
+            self._task = create_background_task(self._check_regularly())
         try:
-            over = await run_in_db_thread(ended, list(_OPEN))
-        except DatabaseError:
-            continue
-        for key in over:
-            for end in list(_OPEN.get(key, ())):
-                end()
+            yield
+        finally:
+            callbacks = self._callbacks.get(session_key, set())
+            callbacks.discard(on_end)
+            if not callbacks:
+                self._callbacks.pop(session_key, None)
+
+    async def close(self) -> None:
+        """Stop watching. Connections that are still open are not told."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _check_regularly(self) -> None:
+        try:
+            while self._callbacks:
+                await asyncio.sleep(CHECK_INTERVAL)
+                with suppress(DatabaseError):  # checked again at the next interval
+                    await self._check()
+        finally:
+            self._task = None
+
+    async def _check(self) -> None:
+        for session_key in await run_in_db_thread(ended_sessions, list(self._callbacks)):
+            for on_end in list(self._callbacks.get(session_key, ())):
+                on_end()
 
 
-def ended(keys: Collection[str]) -> set[str]:
-    rows = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
-    claims = {row.session_key: row.get_decoded() for row in rows}
-    ids = {claim[SESSION_KEY] for claim in claims.values() if SESSION_KEY in claim}
-    people = {str(user.pk): user for user in User.objects.filter(pk__in=ids, is_active=True)}
-    good = {key for key, claim in claims.items() if _is_of(people.get(claim.get(SESSION_KEY, "")), claim)}
-    return set(keys) - good
+def ended_sessions(session_keys: Collection[str]) -> set[str]:
+    """Which of these sessions no longer belong to an active user. Two queries."""
+    rows = Session.objects.filter(session_key__in=session_keys, expire_date__gt=timezone.now())
+    data = {row.session_key: row.get_decoded() for row in rows}
+    user_ids = {values[SESSION_KEY] for values in data.values() if SESSION_KEY in values}
+    users = {str(user.pk): user for user in User.objects.filter(pk__in=user_ids, is_active=True)}
+    valid = {key for key, values in data.items() if _is_valid(users.get(values.get(SESSION_KEY, "")), values)}
+    return set(session_keys) - valid
 
 
-def _is_of(user: User | None, claim: dict[str, Any]) -> bool:
-    """As `django.contrib.auth.get_user` does it, also with the secret keys of before."""
+def _is_valid(user: User | None, session_data: dict[str, Any]) -> bool:
+    """The check of `django.contrib.auth.get_user`, which also accepts `SECRET_KEY_FALLBACKS`."""
     if user is None:
         return False
-    given = claim.get(HASH_SESSION_KEY, "")
+    session_hash = session_data.get(HASH_SESSION_KEY, "")
     hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
-    return any(constant_time_compare(given, known) for known in hashes)
+    return any(constant_time_compare(session_hash, known) for known in hashes)

@@ -63,7 +63,7 @@ def read_conversation(request: AuthenticatedHttpRequest, conversation_id: uuid.U
     messages = None
     if request.method == "POST" and form.is_valid():
         _record_access(request, conversation, form.cleaned_data["reason"])
-        messages = [_shown(message, conversation.user) for message in conversation.branch()]
+        messages = [_shown(message, conversation.user) for message in conversation.active_branch()]
     return render_page(
         request,
         "reading",
@@ -71,7 +71,7 @@ def read_conversation(request: AuthenticatedHttpRequest, conversation_id: uuid.U
         conversation=conversation,
         form=form,
         shown_messages=messages,
-        earlier=ConversationReading.objects.of(conversation.pk)[:MAX_EARLIER],
+        earlier=ConversationReading.objects.for_conversation(conversation.pk)[:MAX_EARLIER],
     )
 
 

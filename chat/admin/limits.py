@@ -25,8 +25,7 @@ from chat.limits.messages import describe
 from chat.limits.plans import rules_for, subject_of
 from chat.limits.status import LimitStatus, present
 from chat.limits.values import Rule
-from chat.models import LimitOverride, Plan, User
-from chat.models.access import LIMIT_NAMES
+from chat.models import LIMIT_NAMES, LimitOverride, Plan, User
 from chat.usage import reports
 from chat.usage.reports import DateRange
 

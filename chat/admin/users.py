@@ -15,7 +15,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from chat.accounts import personal_data
+from chat.accounts import erasure
 from chat.accounts.invitations import invitation_url
 from chat.admin import limits
 from chat.admin.generic import ModelAdmin, UserChangeForm
@@ -36,7 +36,7 @@ class UserForm(UserChangeForm):
         """Reject taking the last superuser's rights: nobody could give them back in the admin."""
         data = super().clean() or self.cleaned_data
         remains_superuser = data.get("is_active") and data.get("is_superuser")
-        if not remains_superuser and User.no_superuser_without(User.objects.filter(pk=self.instance.pk)):
+        if not remains_superuser and User.includes_last_superuser(User.objects.filter(pk=self.instance.pk)):
             raise ValidationError(_("This is the last superuser. Make another one first."))
         return data
 
@@ -64,7 +64,7 @@ class UserAdmin(NativeWidgets, DjangoUserAdmin):
         log are protected: deleting them would delete those lines.
         """
         users = list(objs)
-        holdings = [personal_data.holdings(user) for user in users]
+        holdings = [erasure.summarize(user) for user in users]
         counts: dict[type[Model], int] = {
             User: len(users),
             Conversation: sum(each.conversations for each in holdings),
@@ -78,7 +78,7 @@ class UserAdmin(NativeWidgets, DjangoUserAdmin):
             for user, each in zip(users, holdings, strict=True)
             if each.wrote_admin_log
         ]
-        if User.no_superuser_without(users):
+        if User.includes_last_superuser(users):
             protected.append(gettext("No superuser would be left. Make another one first."))
         model_counts = {model._meta.verbose_name_plural: count for model, count in counts.items()}
         existing = [model for model, count in counts.items() if count]

@@ -94,7 +94,7 @@ def place(conversation: Conversation | None, body: ChatBody) -> Place:
     """Where the answer to `body` goes. The stored conversation is used, not the history that the client sends."""
     if conversation is None:
         return Place(question=body.prompt)
-    branch = conversation.branch()
+    branch = conversation.active_branch()
     named = _named(conversation, branch, body)
     if named is not None and named.role == Message.Role.ASSISTANT:
         return Place(parent=named.parent, replaced=named)

@@ -15,10 +15,11 @@ from typing import Protocol
 
 from django.conf import settings
 
-from chat.accounts import session_watcher
+from chat.accounts.session_watcher import SessionWatcher
 from chat.eventlog import EventLog
 from chat.infra import notifications
 from chat.infra.notifications import Notification
+from chat.infra.process import process
 from chat.infra.tasks import create_background_task
 from chat.infra.user_connections import UserConnections
 
@@ -92,7 +93,8 @@ class Readers:
         user opens too many others.
         """
         reader = Reader(message_id, self._log)
-        with self._by_user.open(user_id, reader), session_watcher.watched(session_key, reader.close):
+        sessions = process.loop_part(SessionWatcher)
+        with self._by_user.open(user_id, reader), sessions.watch(session_key, reader.close):
             self._by_message.setdefault(message_id, set()).add(reader)
             self._cancel_timer(message_id)
             if remote:

@@ -17,8 +17,7 @@ from chat.events import Delta, LogEvent, ProviderEvent, Reasoning, StreamFinishe
 from chat.limits.limiter import Grant
 from chat.limits.plans import subject_of
 from chat.limits.values import Rule
-from chat.models import ModelPrice, Status
-from chat.models.usage import Outcome
+from chat.models import ModelPrice, Outcome, Status
 from chat.providers import CompletionRequest
 from chat.text import clean_model_text, estimate_tokens
 

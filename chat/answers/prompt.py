@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from chat.models import ChatModel, Message, Status
-from chat.models.conversation import Said
+from chat.models import ChatModel, Message, PromptMessage, Status
 from chat.providers import Turn
 from chat.text import estimate_tokens
 
@@ -31,7 +30,7 @@ class Prompt:
     max_output: int
 
 
-def build(branch: Sequence[Said], *, system: str, model: ChatModel | None, continues: bool = False) -> Prompt:
+def build(branch: Sequence[PromptMessage], *, system: str, model: ChatModel | None, continues: bool = False) -> Prompt:
     """The prompt for the next answer of `branch`, whose last message is the question.
 
     With `continues` the last message is the unfinished answer. Where the context window is too small, the oldest
@@ -61,9 +60,9 @@ def build(branch: Sequence[Said], *, system: str, model: ChatModel | None, conti
     return Prompt(turns=tuple(fixed + turns[first:]), tokens=total, left_out=first, max_output=output)
 
 
-def _with_text(branch: Sequence[Said]) -> list[Said]:
+def _with_text(branch: Sequence[PromptMessage]) -> list[PromptMessage]:
     """The branch without answers that brought no text, and without the questions they left unanswered."""
-    kept: list[Said] = []
+    kept: list[PromptMessage] = []
     for message in branch:
         if message.role == Message.Role.ASSISTANT and (not message.content or message.status == Status.FAILED):
             if kept and kept[-1].role == Message.Role.USER:

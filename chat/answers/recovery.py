@@ -12,9 +12,7 @@ from dataclasses import replace
 from chat import errors
 from chat.answers.liveness import Liveness
 from chat.limits import limiter
-from chat.models import Message, ModelPrice, ServerProcess, Status, UsageRecord
-from chat.models.conversation import MessageQuerySet
-from chat.models.usage import Outcome
+from chat.models import Message, MessageQuerySet, ModelPrice, Outcome, ServerProcess, Status, UsageRecord
 from chat.text import estimate_tokens
 from chat.usage import prices
 

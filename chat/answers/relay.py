@@ -15,8 +15,7 @@ from chat.events import Delta, Failed, Finished, FinishReason, LogEvent, Started
 from chat.infra import metrics, notifications
 from chat.infra.database_threads import run_in_db_thread
 from chat.limits import limiter
-from chat.models import Message, Status
-from chat.models.usage import Outcome
+from chat.models import Message, Outcome, Status
 from chat.providers import stream_completion
 
 logger = logging.getLogger(__name__)

@@ -22,9 +22,7 @@ from chat.infra.notifications import Notification
 from chat.infra.process import process
 from chat.infra.tasks import create_background_task
 from chat.limits import limiter
-from chat.models import Message, Status
-from chat.models.conversation import Checkpoint
-from chat.models.usage import Outcome
+from chat.models import Checkpoint, Message, Outcome, Status
 
 logger = logging.getLogger(__name__)
 
@@ -260,7 +258,7 @@ def _save_texts(
     """Save all texts in one transaction; returns the answers to stop: stopped, deleted, or their user deactivated."""
     if changed:
         with transaction.atomic():
-            Message.objects.save_texts(process_id, changed)
+            Message.objects.save_checkpoints(process_id, changed)
     wanted = set(
         Message.objects.running()
         .filter(

@@ -29,8 +29,7 @@ from chat.infra.database_threads import run_in_db_thread
 from chat.limits import limiter
 from chat.limits.limiter import Grant
 from chat.limits.plans import subject_of
-from chat.models import DailyUsage, Message, Status, User
-from chat.models.conversation import MessageQuerySet
+from chat.models import DailyUsage, Message, MessageQuerySet, Status, User
 from chat.text import clean_text
 
 MINIMUM_OUTPUT = 256
@@ -93,7 +92,7 @@ async def edit(
     question = check_question(text)
 
     def find() -> AnswerRequest:
-        edited = _messages_of(user).one(pk=message_id, role=Message.Role.USER)
+        edited = _messages_of(user).get_or_none(pk=message_id, role=Message.Role.USER)
         if edited is None:
             raise errors.NotFound
         return AnswerRequest(

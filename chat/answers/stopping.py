@@ -9,8 +9,7 @@ from chat.answers import client_chats, store
 from chat.answers.runner import current_runner
 from chat.infra import notifications
 from chat.infra.database_threads import run_in_db_thread
-from chat.models import Message, User
-from chat.models.conversation import RUNNING, MessageQuerySet
+from chat.models import RUNNING_STATUSES, Message, MessageQuerySet, User
 
 
 async def stop(user: User, message_id: uuid.UUID) -> Message:
@@ -54,4 +53,4 @@ def _find_running(user: User, chat_id: str) -> Message | None:
         conversation = client_chats.find(user, chat_id)
     except errors.NotFound:
         return None
-    return conversation.messages.filter(status__in=RUNNING).first() if conversation else None
+    return conversation.messages.filter(status__in=RUNNING_STATUSES).first() if conversation else None

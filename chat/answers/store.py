@@ -18,8 +18,7 @@ from chat.answers.request import AnswerRequest
 from chat.infra.prepared_queries import Parameter, PreparedInsert, PreparedQuery, PreparedUpdate
 from chat.limits.limiter import Grant
 from chat.limits.plans import rules_for
-from chat.models import ChatModel, Conversation, Message, Status, User
-from chat.models.conversation import MessageQuerySet, Said
+from chat.models import ChatModel, Conversation, Message, MessageQuerySet, PromptMessage, Status, User
 from chat.text import title_from
 from chat.usage import prices
 
@@ -33,7 +32,7 @@ def derived_id(user_id: int, client_key: str, kind: str) -> uuid.UUID:
 
 def get_conversation(user: User, conversation_id: uuid.UUID) -> Conversation:
     """The user's own conversation. Raises `NotFound`."""
-    found = Conversation.objects.of(user, conversation_id)
+    found = Conversation.objects.get_for_user(user, conversation_id)
     if found is None:
         raise errors.NotFound
     return found
@@ -41,7 +40,7 @@ def get_conversation(user: User, conversation_id: uuid.UUID) -> Conversation:
 
 def get_answer(messages: MessageQuerySet, message_id: uuid.UUID) -> Message:
     """An assistant message among these. Raises `NotFound`."""
-    found = messages.one(pk=message_id, role=Message.Role.ASSISTANT)
+    found = messages.get_or_none(pk=message_id, role=Message.Role.ASSISTANT)
     if found is None:
         raise errors.NotFound
     return found
@@ -111,7 +110,7 @@ def _load_earlier(request: AnswerRequest) -> bool:
     """Whether this client key was sent before; the request then has that answer. Raises `KeyReused`."""
     if not _FIND_ID.one(pk=request.answer_id):
         return False
-    answer = Message.objects.for_user(request.user).select_related("parent").one(pk=request.answer_id)
+    answer = Message.objects.for_user(request.user).select_related("parent").get_or_none(pk=request.answer_id)
     if answer is None:
         return False
     if request.question is not None and (answer.parent is None or answer.parent.content != request.question):
@@ -123,14 +122,14 @@ def _load_earlier(request: AnswerRequest) -> bool:
     return True
 
 
-def _branch_to_send(request: AnswerRequest) -> list[Said]:
-    branch = [Said(role=role, content=text) for role, text in request.history]
+def _branch_to_send(request: AnswerRequest) -> list[PromptMessage]:
+    branch = [PromptMessage(role=role, content=text) for role, text in request.history]
     if request.conversation and request.parent:
-        branch = request.conversation.said_up_to(request.parent.pk)
+        branch = Message.objects.prompt_messages(request.conversation.pk, request.parent.pk)
     if request.question is not None:
-        branch.append(Said(role=Message.Role.USER, content=request.question))
+        branch.append(PromptMessage(role=Message.Role.USER, content=request.question))
     if unfinished := request.continued:
-        branch.append(Said(role=unfinished.role, content=unfinished.content, status=unfinished.status))
+        branch.append(PromptMessage(role=unfinished.role, content=unfinished.content, status=unfinished.status))
     return branch
 
 

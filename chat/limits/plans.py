@@ -17,8 +17,7 @@ from django.utils.crypto import salted_hmac
 
 from chat.infra.prepared_queries import Parameter, PreparedQuery
 from chat.limits.values import MAX_AMOUNT, Rule
-from chat.models import LimitOverride, Plan, User
-from chat.models.access import LIMIT_NAMES
+from chat.models import LIMIT_NAMES, LimitOverride, Plan, User
 
 DEFAULT_LIMITS: Mapping[str, int | None] = {
     "requests_per_minute": 20,

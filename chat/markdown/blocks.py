@@ -1,56 +1,76 @@
-"""Where a block ends, decided so that later text cannot change it."""
+"""Find the blocks of a growing text that are finished: later text cannot change them."""
 
 from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import NamedTuple
 
 from chat.markdown.parser import parse_with_ranges
 
 _FENCE = re.compile(rb" {0,3}(`{3,}|~{3,})")
 
 
-def cuts(source: str) -> list[int]:
-    """Character positions after each finished top-level block of `source`.
+def finished_block_ends(source: str) -> list[int]:
+    """The positions, in characters, where the finished top-level blocks of `source` end.
 
-    Only complete lines count. The last block is never finished, since the next line
-    may belong to it; a fenced block with its closing fence is the exception.
+    Only complete lines are considered. The next line may belong to the last block; see `_is_finished` for the
+    blocks to which it cannot belong.
     """
-    head = source[: source.rfind("\n") + 1]
-    data = head.encode()
-    spans = _top_level(head)
-    if not spans:
+    lines = source[: source.rfind("\n") + 1]
+    data = lines.encode()
+    blocks = _top_level_blocks(lines)
+    if not blocks:
         return []
-    last_start, last_end = spans[-1]
-    neighbours = ((end, following) for (_, end), (following, _) in pairwise(spans))
-    edges = {edge for end, following in neighbours if (edge := _line_edge(data, end)) <= following}
-    if _is_closed_fence(data[last_start:last_end]):
-        edges.add(_line_edge(data, last_end))
-    return [len(data[:edge].decode()) for edge in sorted(edges - {0})]
+    neighbours = ((block.end, following.start) for block, following in pairwise(blocks))
+    ends = {line_end for end, next_start in neighbours if (line_end := _block_line_end(data, end)) <= next_start}
+    if _is_finished(blocks[-1], data):
+        ends.add(_block_line_end(data, blocks[-1].end))
+    return [len(data[:end].decode()) for end in sorted(ends - {0})]
 
 
-def _top_level(source: str) -> list[tuple[int, int]]:
-    """Byte ranges of the blocks that lie in no other block."""
-    spans = []
+class _Block(NamedTuple):
+    """A block of the parser and its range in bytes."""
+
+    kind: str
+    start: int
+    end: int
+
+
+def _top_level_blocks(source: str) -> list[_Block]:
+    """The blocks that are not inside another block."""
+    blocks = []
     depth = start = 0
     for event, span in parse_with_ranges(source):
         if isinstance(event, str):
             if depth == 0:
-                spans.append((span["start"], span["end"]))
+                blocks.append(_Block(event, span["start"], span["end"]))
         elif "Start" in event:
             start = span["start"] if depth == 0 else start
             depth += 1
         elif "End" in event:
             depth -= 1
             if depth == 0:
-                spans.append((start, span["end"]))
-    return spans
+                tag = event["End"]
+                blocks.append(_Block(tag if isinstance(tag, str) else next(iter(tag)), start, span["end"]))
+    return blocks
 
 
-def _line_edge(data: bytes, end: int) -> int:
-    """The end of the line if there is text before `end`, else its start.
+def _is_finished(block: _Block, data: bytes) -> bool:
+    """Whether no later line can belong to this block, the last one of `data`.
 
-    A list's range may end within the indentation of the line that follows.
+    Headings and rules end with their line, a paragraph with a blank line, fenced code with its closing fence.
+    """
+    if block.kind == "Paragraph":
+        following = data[_block_line_end(data, block.end) :]
+        return b"\n" in following and not following.strip(b" \t\n")
+    return block.kind in ("Heading", "Rule") or _is_closed_fence(data[block.start : block.end])
+
+
+def _block_line_end(data: bytes, end: int) -> int:
+    """The end of the last line of a block whose range ends at `end`.
+
+    The range of a list may end inside the indentation of the next line: that line is not part of the list.
     """
     start = data.rfind(b"\n", 0, end) + 1
     if not data[start:end].strip():

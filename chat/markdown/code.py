@@ -1,4 +1,4 @@
-"""Code blocks: colours by Pygments, as few classes as the style sheet has colours for."""
+"""Highlight code with Pygments, using only the classes that the style sheet has colours for."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, String, _TokenType
 
-LONGEST: Final = 32_000
-CPU_SECONDS: Final = 0.5
+MAX_HIGHLIGHTED_CHARS: Final = 32_000
+MAX_CPU_SECONDS: Final = 0.5
 
-# Names people and models write after the fence. Others are shown without colours.
+# Names that users and models write after the opening fence. Other languages are shown without colours.
 _NAMES = """
     asm awk bash bat batch c c# c++ clojure cmake console cpp cs csharp css csv cuda dart diff django docker
     dockerfile elixir elm erlang f# fish fortran fsharp gherkin glsl go golang graphql groovy haskell hcl html
@@ -62,7 +62,7 @@ CLASSES: Final = frozenset(_CLASS_OF.values())
 
 
 def language_of(info: str) -> str:
-    """The language in a fence's info string, or nothing where it is not a plain name."""
+    """The language in the info string of a fence, or an empty string if it is not a simple name."""
     word = info.split(maxsplit=1)[0].rstrip(",") if info.strip() else ""
     return word if _LANGUAGE.fullmatch(word) else ""
 
@@ -81,9 +81,9 @@ def _lexer(name: str) -> Lexer:
     return get_lexer_by_name(name, stripnl=False, ensurenl=False)
 
 
-def _runs(lexer: Lexer, source: str) -> Iterator[tuple[str, str]]:
-    """Neighbouring tokens of one colour as one run; stops with TimeoutError when the lexer is slow."""
-    deadline = time.thread_time() + CPU_SECONDS
+def _colour_runs(lexer: Lexer, source: str) -> Iterator[tuple[str, str]]:
+    """Class and text of runs of tokens with the same colour. Raises `TimeoutError` after `MAX_CPU_SECONDS`."""
+    deadline = time.thread_time() + MAX_CPU_SECONDS
     current = ""
     pieces: list[str] = []
     for count, (token, value) in enumerate(lexer.get_tokens(source)):
@@ -99,12 +99,15 @@ def _runs(lexer: Lexer, source: str) -> Iterator[tuple[str, str]]:
 
 @lru_cache(maxsize=256)
 def highlight(language: str, source: str) -> str:
-    """Escaped source with `<span class>`es; only escaped where the language is unknown or too much work."""
+    """The escaped source with `<span class>` elements.
+
+    Without them if the language is unknown, or the source is too long or takes too much time.
+    """
     name = language.lower()
-    if name not in LANGUAGES - _WITHOUT_LEXER or len(source) > LONGEST:
+    if name not in LANGUAGES - _WITHOUT_LEXER or len(source) > MAX_HIGHLIGHTED_CHARS:
         return escape(source, quote=False)
     try:
-        runs = list(_runs(_lexer(name), source))
+        runs = list(_colour_runs(_lexer(name), source))
     except TimeoutError:
         return escape(source, quote=False)
     if "".join(text for _, text in runs) != source:

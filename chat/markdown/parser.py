@@ -9,13 +9,14 @@ import pyromark
 from pyromark import Options
 
 _OPTIONS: Final = Options.ENABLE_TABLES | Options.ENABLE_STRIKETHROUGH | Options.ENABLE_TASKLISTS
-_MOST_DEFINITIONS: Final = 200
+_MAX_DEFINITIONS: Final = 200
 
 Definitions = Mapping[str, tuple[str, str]]
+"""Link reference definitions: URL and title by normalised label."""
 
 
 def parse(source: str, definitions: Definitions | None = None) -> Iterator[Any]:
-    """Events; references that the source does not define itself are looked up in `definitions`."""
+    """The parser's events. References without a definition in `source` are looked up in `definitions`."""
     if not definitions:
         return pyromark.events(source, options=_OPTIONS)
     return pyromark.events(
@@ -24,13 +25,13 @@ def parse(source: str, definitions: Definitions | None = None) -> Iterator[Any]:
 
 
 def parse_with_ranges(source: str) -> Iterator[Any]:
-    """Events with their ranges, which count UTF-8 bytes."""
+    """The parser's events with their ranges in UTF-8 bytes."""
     return pyromark.events_with_range(source, options=_OPTIONS)
 
 
 def link_definitions(source: str, known: Definitions) -> Definitions:
-    """What is known and what `source` adds; the first definition of a label wins."""
-    if "]:" not in source or len(known) >= _MOST_DEFINITIONS:
+    """The known definitions and those in `source`. The first definition of a label counts."""
+    if "]:" not in source or len(known) >= _MAX_DEFINITIONS:
         return known
     found = pyromark.reference_definitions(source, options=_OPTIONS)
     return {**{_label(label): (link["dest"], link["title"] or "") for label, link in found.items()}, **known}

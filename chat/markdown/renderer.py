@@ -1,23 +1,25 @@
-"""One block of Markdown to safe HTML."""
+"""Render one block of Markdown as safe HTML."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Final
 
 from chat.markdown.code import LANGUAGES, highlight, language_of
-from chat.markdown.links import Address, address
+from chat.markdown.links import LinkTarget, link_target
 from chat.markdown.parser import Definitions, parse
 from chat.markdown.plaintext import render_plain
-from chat.markdown.sanitise import Html, clean, escape
+from chat.markdown.sanitise import Html, clean, clean_growing_list, escape
 
 logger = logging.getLogger(__name__)
 
-DEEPEST: Final = 20
-GROWTH: Final = 20
-_SHORT: Final = 4_000
+MAX_DEPTH: Final = 20
+MAX_EXPANSION: Final = 20
+"""Characters of HTML for each character of Markdown; above this, and some more, a block is shown as plain text."""
+_MAX_CACHED_CHARS: Final = 4_000
 
 _TAGS: Final = {
     "Paragraph": ("<p", "</p>"),
@@ -29,26 +31,25 @@ _TAGS: Final = {
     "TableHead": ("<thead><tr", "</tr></thead><tbody>"),
     "TableRow": ("<tr", "</tr>"),
 }
-_MARKS: Final = {"SoftBreak": "\n", "HardBreak": "<br>", "Rule": "<hr>"}
+_EMPTY_ELEMENTS: Final = {"SoftBreak": "\n", "HardBreak": "<br>", "Rule": "<hr>"}
 _ALIGN: Final = {"None": "", "Left": ' align="left"', "Center": ' align="center"', "Right": ' align="right"'}
 
 
 def render_block(source: str, definitions: Definitions, *, growing: bool = False) -> tuple[Html, ...]:
     """The top-level elements of `source`, each one sanitised.
 
-    While the source is `growing`, a code block at its end has no colours: more of it
-    will come. Too much output, or a fault, gives the source as plain text.
+    If the source is still `growing`, a code block at its end has no colours. If the output would be too large, or
+    rendering fails, the source is shown as plain text.
     """
-    known = tuple(definitions.items())
-    if len(source) <= _SHORT and not growing:
-        return _render_short(source, known)
-    return _render(source, known, growing)
+    if len(source) <= _MAX_CACHED_CHARS and not growing:
+        return render_finished(source, tuple(definitions.items()))
+    return _render(source, definitions, growing)
 
 
-def _render(source: str, definitions: tuple[tuple[str, tuple[str, str]], ...], growing: bool) -> tuple[Html, ...]:
+def _render(source: str, definitions: Definitions, growing: bool) -> tuple[Html, ...]:
     try:
-        return tuple(clean(element) for element in _Renderer(source, dict(definitions), growing).elements())
-    except _TooMuch:
+        return tuple(_Renderer(source, definitions, growing).elements())
+    except _OutputTooLarge:
         return (render_plain(source),)
     except Exception:
         logger.exception("Markdown of %d characters could not be rendered", len(source))
@@ -56,44 +57,53 @@ def _render(source: str, definitions: tuple[tuple[str, tuple[str, str]], ...], g
 
 
 @lru_cache(maxsize=512)
-def _render_short(source: str, definitions: tuple[tuple[str, tuple[str, str]], ...]) -> tuple[Html, ...]:
-    """Finished blocks are asked for by every viewer, and again by the page."""
-    return _render(source, definitions, False)
+def render_finished(source: str, definitions: tuple[tuple[str, tuple[str, str]], ...]) -> tuple[Html, ...]:
+    """Every reader of an answer renders its finished blocks, and so does the page."""
+    return _render(source, dict(definitions), False)
 
 
-class _TooMuch(Exception):
-    """The output grows out of proportion."""
+class _OutputTooLarge(Exception):
+    """The HTML is much larger than the Markdown."""
 
 
 class _Renderer:
-    """Turns parser events into markup. Raw HTML becomes text, an image becomes a link."""
+    """Turns parser events into markup. Raw HTML becomes text; an image becomes a link."""
 
     def __init__(self, source: str, definitions: Definitions, growing: bool) -> None:
         self._events = parse(source, definitions)
         self._growing = growing
-        self._room = GROWTH * len(source) + 2000
+        self._chars_left = MAX_EXPANSION * len(source) + 2000
         self._out: list[str] = []
-        self._elements: list[str] = []
+        """Pieces of markup of the current top-level element."""
+        self._item_ends: list[int] = []
+        """Where the items of the current element end, if it is a list that grows: indices in `_out`."""
+        self._elements: list[Html] = []
         self._closers: list[str | Callable[[], None]] = []
+        """For every open element, its closing tag or a function that writes its end."""
         self._words: list[str] = []
+        """The text of the current top-level element."""
         self._open_links = 0
         self._code: list[str] | None = None
         self._uncoloured: tuple[int, str, str] | None = None
+        """The last code block: index in `_out`, language and source."""
         self._align: tuple[str, ...] = ()
         self._column = 0
         self._cell = "td"
 
-    def elements(self) -> list[str]:
+    def elements(self) -> list[Html]:
+        """The sanitised top-level elements. Raises `_OutputTooLarge`."""
         for event in self._events:
             if isinstance(event, str):
                 self._before_content()
                 self._words.append(" ")
-                self._emit(_MARKS[event])
+                self._emit(_EMPTY_ELEMENTS[event])
                 continue
             ((kind, value),) = event.items()
             if kind == "End":
                 closer = self._closers.pop()
                 self._emit(closer) if isinstance(closer, str) else closer()
+                if self._growing and len(self._closers) == 1 and value == "Item":
+                    self._item_ends.append(len(self._out))
                 continue
             self._before_content()
             if kind == "Start":
@@ -106,9 +116,9 @@ class _Renderer:
         return self._elements
 
     def _emit(self, markup: str) -> None:
-        self._room -= len(markup)
-        if self._room < 0:
-            raise _TooMuch
+        self._chars_left -= len(markup)
+        if self._chars_left < 0:
+            raise _OutputTooLarge
         self._out.append(markup)
 
     def _before_content(self) -> None:
@@ -119,9 +129,17 @@ class _Renderer:
 
     def _finish_element(self) -> None:
         if self._out:
-            self._elements.append("".join(self._out))
+            self._elements.append(self._cleaned_element())
             self._out.clear()
+            self._item_ends.clear()
         self._words.clear()
+
+    def _cleaned_element(self) -> Html:
+        out, item_ends = self._out, self._item_ends
+        if len(item_ends) < 2:
+            return clean("".join(out))
+        items = ["".join(out[start:end]) for start, end in pairwise((1, *item_ends))]
+        return clean_growing_list(out[0], items, out[-1])
 
     def _inline(self, kind: str, value: Any) -> None:
         if self._code is not None:
@@ -148,8 +166,8 @@ class _Renderer:
             self._open(opening, closing)
 
     def _open(self, opening: str, closing: str) -> None:
-        """`opening` lacks its `>`. Elements nested too deep are left out; their content stays."""
-        if len(self._closers) >= DEEPEST:
+        """Open an element; `opening` is its tag without `>`. Below `MAX_DEPTH`, only its content is shown."""
+        if len(self._closers) >= MAX_DEPTH:
             self._closers.append("")
             return
         has_direction = not self._closers and opening != "<div"
@@ -205,18 +223,18 @@ class _Renderer:
         self._emit("</code></pre></div>")
 
     def _colour(self) -> None:
-        """Only now, when something follows the code, or nothing more will come."""
+        """Highlight the last code block. Called when something follows it or no more text comes."""
         if self._uncoloured:
             position, language, source = self._uncoloured
             self._uncoloured = None
             coloured = highlight(language, source)
-            if len(coloured) <= self._room:
-                self._room -= len(coloured)
+            if len(coloured) <= self._chars_left:
+                self._chars_left -= len(coloured)
                 self._out[position] = coloured
 
     def _start_link(self, link: Any) -> None:
         dest = f"mailto:{link['dest_url']}" if link["link_type"] == "Email" else link["dest_url"]
-        target = address(dest) if not self._open_links else None
+        target = link_target(dest) if not self._open_links else None
         first_word = len(self._words)
         if target:
             self._open_links += 1
@@ -224,20 +242,20 @@ class _Renderer:
             self._emit(f'<a href="{escape(target.url)}"{title}>')
         self._closers.append(lambda: self._end_link(target, first_word))
 
-    def _end_link(self, target: Address | None, first_word: int) -> None:
+    def _end_link(self, target: LinkTarget | None, first_word: int) -> None:
         if target:
             self._open_links -= 1
             self._emit("</a>")
-            if not target.shown_in("".join(self._words[first_word:])):
+            if not target.is_named_in("".join(self._words[first_word:])):
                 self._emit(f' <span class="host">({escape(target.host)})</span>')
 
     def _start_image(self, image: Any) -> None:
         position, first_word = len(self._out), len(self._words)
-        target = address(image["dest_url"]) if not self._open_links else None
+        target = link_target(image["dest_url"]) if not self._open_links else None
         self._open_links += 1
         self._closers.append(lambda: self._end_image(target, position, first_word))
 
-    def _end_image(self, target: Address | None, position: int, first_word: int) -> None:
+    def _end_image(self, target: LinkTarget | None, position: int, first_word: int) -> None:
         self._open_links -= 1
         del self._out[position:]
         alt = escape(" ".join("".join(self._words[first_word:]).split()))

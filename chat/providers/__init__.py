@@ -1,8 +1,13 @@
-"""The model provider: any server that speaks Chat Completions.
+"""Requests to the model provider: any server that implements the Chat Completions API of OpenAI.
 
-A request goes out in `completion`, over a client from `client`; `reading` turns the
-bytes that come back into events, `refusals` turns failures into our errors.
-Nothing outside this package and `chat.providers.demo` knows the openai package.
+Public: `stream_completion` sends a `CompletionRequest` (a list of `Turn`s) and yields events; `list_models` names the
+provider's models; `recent_errors` lists the errors of the last hour; `is_demo` tells whether the built-in demo model
+answers; `close` closes the connections of the running event loop.
+
+Modules: `client` owns the connections, `transport` and `proxies` carry the HTTP; `completion` runs one answer with
+`stream_parser` (bytes to events), `timeouts` and `failures` (provider errors to ours); `rejected_fields` and
+`recent_errors` hold what is remembered. Only this package imports openai, httpx2 and aiohttp, and of those only their
+public API. It may import `chat.errors`, `chat.events`, `chat.text` and `chat.infra`.
 """
 
 from chat.providers.catalogue import list_models

@@ -1,4 +1,4 @@
-"""The models a provider offers."""
+"""The models that a provider offers."""
 
 from __future__ import annotations
 
@@ -7,42 +7,47 @@ import asyncio
 import orjson
 
 from chat import errors
-from chat.providers import client, failures, recent_errors
+from chat.infra.process import process
+from chat.providers import failures
+from chat.providers.client import provider_client
+from chat.providers.recent_errors import RecentErrors
 
-LIST_TIMEOUT = 15.0
-LIST_LIMIT = 4 * 1_048_576
+TIMEOUT_SECONDS = 15.0
+MAX_BODY_BYTES = 4 * 1_048_576
+MAX_NAME_LENGTH = 200
 
 
 async def list_models() -> list[str]:
-    """Their names, sorted; raises `UpstreamError`."""
+    """Return the names of the provider's models, sorted. Raises `ProviderError`."""
     try:
-        async with asyncio.timeout(LIST_TIMEOUT):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             body = await _fetch()
     except errors.ProviderError:
         raise
     except Exception as exception:
-        refusal = failures.from_exception(exception)
-        recent_errors.record(refusal.error, refusal.status)
-        raise refusal.error from None
-    return _names(body)
+        failure = failures.from_exception(exception)
+        process.part(RecentErrors).add(failure.error, failure.status)
+        raise failure.error from None
+    return _names_in(body)
 
 
 async def _fetch() -> bytes:
-    models = client.provider().openai.models.with_streaming_response
-    headers = {"Accept-Encoding": "identity"}
-    async with models.list(extra_headers=headers, timeout=client.TIMEOUT) as opened:
-        body = b""
-        async for chunk in opened.http_response.aiter_bytes():
+    response = await provider_client().open_model_list()
+    try:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
             body += chunk
-            if len(body) > LIST_LIMIT:
+            if len(body) > MAX_BODY_BYTES:
                 raise errors.ProviderInterrupted
-        return body
+        return bytes(body)
+    finally:
+        await response.aclose()
 
 
-def _names(body: bytes) -> list[str]:
+def _names_in(body: bytes) -> list[str]:
     try:
         entries = orjson.loads(body)["data"]
         names = {entry["id"] for entry in entries if isinstance(entry["id"], str)}
     except (orjson.JSONDecodeError, KeyError, TypeError):
         raise errors.ProviderInterrupted from None
-    return sorted(name for name in names if name and len(name) <= 200 and name.isprintable())
+    return sorted(name for name in names if name and len(name) <= MAX_NAME_LENGTH and name.isprintable())

@@ -1,6 +1,6 @@
-"""From what the provider or the transport reports to one of our errors.
+"""Convert what the provider or the transport reports into the errors of `chat.errors`.
 
-The provider's wording decides the class where its codes do not, and goes no further.
+Where its codes are not enough, the provider's text decides the class. The text is never stored, logged or shown.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ import openai
 import orjson
 
 from chat import errors
-from chat.providers.request import OPTIONAL, OUTPUT_CAPS
+from chat.providers.request import OPTIONAL_FIELDS, OUTPUT_LIMIT_FIELDS
 
-LONGEST_WAIT = 86_400
-PATIENCE = 2
+MAX_RETRY_AFTER = 86_400
+"""Seconds. A longer wait is reported as this one."""
+MAX_RETRY_WAIT = 2
+"""Seconds. A provider that wants a longer wait is not asked a second time."""
 RETRY_PAUSE = 0.3
+"""Seconds before the second try where the provider does not say when."""
 
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 _TOO_LONG = re.compile(
@@ -30,9 +33,11 @@ _TOO_LONG = re.compile(
     r"|(prompt|input|conversation|messages?) (is|are) too long|too many (input |prompt )?tokens|prompt_too_long",
     re.IGNORECASE,
 )
-_CAP_TOO_LARGE = re.compile(r"max_(completion_)?tokens\W+(or \W?max_completion_tokens\W+)?is too large", re.IGNORECASE)
+_OUTPUT_LIMIT_TOO_LARGE = re.compile(
+    r"max_(completion_)?tokens\W+(or \W?max_completion_tokens\W+)?is too large", re.IGNORECASE
+)
 _QUOTA = re.compile(r"insufficient_(quota|credit|funds|balance)|billing|quota exceeded|out of credits", re.IGNORECASE)
-_SETUP = re.compile(
+_CONFIGURATION = re.compile(
     r"(invalid|incorrect|missing|no).{0,12}api.?key|authentication|model_not_found|model .{0,80}(not found|not exist)",
     re.IGNORECASE,
 )
@@ -40,22 +45,22 @@ _SETUP = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestFailure:
-    """A request that brought no answer.
+    """A request that was not answered with a stream.
 
-    `again_after` is the wait in seconds before the one more try that the fault allows,
-    None where it allows none. `fields` are optional fields that the server named, which
-    it turned down as such unless `for_model` says that only their value did not fit the model.
+    `retry_after_seconds` is the wait before a second try, None where a second try would not help.
+    `rejected_fields` are the optional fields that the server named in its refusal; with `model_specific` it refused
+    only their value, for this model.
     """
 
     error: errors.ProviderError
     status: int | None = None
-    again_after: float | None = None
-    fields: frozenset[str] = frozenset()
-    for_model: bool = False
+    retry_after_seconds: float | None = None
+    rejected_fields: frozenset[str] = frozenset()
+    model_specific: bool = False
 
 
 def from_exception(exception: Exception) -> RequestFailure:
-    """Of an exception raised before the success headers."""
+    """The failure for an exception of openai or httpx2 that was raised before the headers of a success."""
     if isinstance(exception, openai.APIStatusError):
         return from_response(exception.response)
     cause = exception.__cause__ if isinstance(exception, openai.APIConnectionError) else exception
@@ -66,83 +71,91 @@ def from_exception(exception: Exception) -> RequestFailure:
     if isinstance(cause, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol | UnicodeError):
         return RequestFailure(error=errors.ProviderMisconfigured())
     if isinstance(cause, httpx2.NetworkError):
-        return RequestFailure(error=errors.ProviderUnreachable(), again_after=RETRY_PAUSE)
+        return RequestFailure(error=errors.ProviderUnreachable(), retry_after_seconds=RETRY_PAUSE)
     return RequestFailure(error=errors.ProviderInterrupted())
 
 
 def from_response(response: httpx2.Response) -> RequestFailure:
-    """Of a response that is no success; its body has been read."""
-    status, words = response.status_code, _words(_json(response.content))
-    wait = retry_after(response.headers)
+    """The failure for a response that is not a success and whose body has been read."""
+    status, text = response.status_code, _error_text(_json(response.content))
+    retry_after = parse_retry_after(response.headers)
     if status == 429 or status >= 500:
-        return _busy(status, words, wait)
+        return _busy(status, text, retry_after)
     if status in (400, 413, 422):
-        return _unaccepted(status, words)
+        return _rejected(status, text)
     if status == 402:
         return RequestFailure(error=errors.ProviderQuotaExceeded(), status=status)
     if status == 408:
-        return RequestFailure(error=errors.ProviderTimeout(retry_after=wait), status=status)
+        return RequestFailure(error=errors.ProviderTimeout(retry_after=retry_after), status=status)
     if status in (401, 403, 404, 405) or status < 400:
         return RequestFailure(error=errors.ProviderMisconfigured(), status=status)
     return RequestFailure(error=errors.ProviderRejected(), status=status)
 
 
 def from_error_event(event: object) -> errors.ProviderError:
-    """Of an error the provider sent inside a stream."""
-    words = _words(event)
-    if _TOO_LONG.search(words):
+    """The error for an error object that the provider sent inside a stream."""
+    text = _error_text(event)
+    if _TOO_LONG.search(text):
         return errors.ContextTooLong()
-    if _QUOTA.search(words):
+    if _QUOTA.search(text):
         return errors.ProviderQuotaExceeded()
     return errors.ProviderInterrupted()
 
 
-def retry_after(headers: Mapping[str, str]) -> int | None:
-    """Whole seconds, rounded up, from milliseconds, seconds or a date; None if absent or nonsense."""
-    wait = _number(headers.get("retry-after-ms"), 0.001)
-    raw = headers.get("retry-after")
-    if wait is None:
-        wait = _number(raw, 1)
-    if wait is None and raw:
+def parse_retry_after(headers: Mapping[str, str]) -> int | None:
+    """Whole seconds, rounded up, of `retry-after-ms` or of `Retry-After`: seconds or a date (RFC 9110, 10.2.3).
+
+    None where neither header can be parsed.
+    """
+    seconds = _number(headers.get("retry-after-ms"), 0.001)
+    value = headers.get("retry-after")
+    if seconds is None:
+        seconds = _number(value, 1)
+    if seconds is None and value:
         try:
-            wait = max(0.0, parsedate_to_datetime(raw).timestamp() - time.time())
+            seconds = max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
         except (ValueError, TypeError, OverflowError):
             return None
-    return None if wait is None else min(math.ceil(wait), LONGEST_WAIT)
+    return None if seconds is None else min(math.ceil(seconds), MAX_RETRY_AFTER)
 
 
-def _number(raw: str | None, unit: float) -> float | None:
-    if not raw or not _NUMBER.fullmatch(raw.strip()):
+def _number(value: str | None, unit: float) -> float | None:
+    if not value or not _NUMBER.fullmatch(value.strip()):
         return None
-    return float(raw) * unit
+    return float(value) * unit
 
 
-def _busy(status: int, words: str, wait: int | None) -> RequestFailure:
-    if status == 429 and _QUOTA.search(words):
+def _busy(status: int, text: str, retry_after: int | None) -> RequestFailure:
+    if status == 429 and _QUOTA.search(text):
         return RequestFailure(error=errors.ProviderQuotaExceeded(), status=status)
-    error = errors.ProviderBusy(retry_after=wait)
-    if wait is not None:
-        return RequestFailure(error=error, status=status, again_after=wait if wait <= PATIENCE else None)
-    return RequestFailure(error=error, status=status, again_after=None if status == 429 else RETRY_PAUSE)
+    pause: float | None = None if status == 429 else RETRY_PAUSE
+    if retry_after is not None:
+        pause = retry_after if retry_after <= MAX_RETRY_WAIT else None
+    return RequestFailure(error=errors.ProviderBusy(retry_after=retry_after), status=status, retry_after_seconds=pause)
 
 
-def _unaccepted(status: int, words: str) -> RequestFailure:
-    if _CAP_TOO_LARGE.search(words):
-        error = errors.ContextTooLong() if _TOO_LONG.search(words) else errors.ProviderRejected()
-        return RequestFailure(error=error, status=status, fields=frozenset(OUTPUT_CAPS), for_model=True)
-    if _TOO_LONG.search(words):
+def _rejected(status: int, text: str) -> RequestFailure:
+    too_long = bool(_TOO_LONG.search(text))
+    if _OUTPUT_LIMIT_TOO_LARGE.search(text):
+        return RequestFailure(
+            error=errors.ContextTooLong() if too_long else errors.ProviderRejected(),
+            status=status,
+            rejected_fields=frozenset(OUTPUT_LIMIT_FIELDS),
+            model_specific=True,
+        )
+    if too_long:
         return RequestFailure(error=errors.ContextTooLong(), status=status)
-    if _SETUP.search(words):
+    if _CONFIGURATION.search(text):
         return RequestFailure(error=errors.ProviderMisconfigured(), status=status)
-    fields = frozenset(name for name in OPTIONAL if _names(name, words))
-    return RequestFailure(error=errors.ProviderRejected(), status=status, fields=fields)
+    fields = frozenset(name for name in OPTIONAL_FIELDS if _mentions(text, name))
+    return RequestFailure(error=errors.ProviderRejected(), status=status, rejected_fields=fields)
 
 
-def _names(field: str, words: str) -> bool:
-    if field == "store":
-        return re.search(r"['\"`]store['\"`]|^store$", words, re.MULTILINE) is not None
+def _mentions(text: str, field: str) -> bool:
+    if field == "store":  # also an English word
+        return re.search(r"['\"`]store['\"`]|^store$", text, re.MULTILINE) is not None
     alias = "|include_usage" if field == "stream_options" else ""
-    return re.search(rf"(?<![a-z_])({field}{alias})(?![a-z_])", words) is not None
+    return re.search(rf"(?<![a-z_])({field}{alias})(?![a-z_])", text) is not None
 
 
 def _json(body: bytes) -> object:
@@ -152,9 +165,9 @@ def _json(body: bytes) -> object:
         return body.decode("utf-8", "replace")
 
 
-def _words(body: object) -> str:
-    """The codes and messages of an error body, one a line, without the request that some servers echo in it."""
-    return "\n".join(_strings(body, 4))
+def _error_text(body: object) -> str:
+    """The codes and messages of an error object, one a line, without the request, which some servers repeat in it."""
+    return "\n".join(_strings(body, depth=4))
 
 
 def _strings(value: Any, depth: int) -> Iterator[str]:
@@ -164,5 +177,5 @@ def _strings(value: Any, depth: int) -> Iterator[str]:
         for name in ("error", "message", "code", "type", "param", "detail", "msg", "loc", "object"):
             yield from _strings(value.get(name), depth - 1)
     elif depth and isinstance(value, list):
-        for each in value[:20]:
-            yield from _strings(each, depth - 1)
+        for item in value[:20]:
+            yield from _strings(item, depth - 1)

@@ -14,53 +14,63 @@ T = TypeVar("T")
 
 
 class AnswerTimeouts:
-    """The first-token, stall and whole-answer clocks of one answer."""
+    """The deadline of one answer: the earliest of the first-token, stall and answer timeouts in the settings.
+
+    Starts when it is created, on the running event loop. All times are in seconds.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._stall = settings.CHAT_STALL_TIMEOUT
-        start = self._loop.time()
-        self._answer = start + settings.CHAT_ANSWER_TIMEOUT
-        self._deadline = min(self._answer, start + settings.CHAT_FIRST_TOKEN_TIMEOUT)
-        self._timer = ResettableTimer(self._ring)
-        self._waiting: asyncio.Task[Any] | None = None
+        self._stall_timeout = settings.CHAT_STALL_TIMEOUT
+        now = self._loop.time()
+        self._answer_deadline = now + settings.CHAT_ANSWER_TIMEOUT
+        self._deadline = min(self._answer_deadline, now + settings.CHAT_FIRST_TOKEN_TIMEOUT)
+        self._timer = ResettableTimer(self._cancel_waiting_task)
+        self._waiting_task: asyncio.Task[Any] | None = None
         self._expired = False
 
-    def restart(self) -> None:
-        """Words came."""
-        self._deadline = min(self._answer, self._loop.time() + self._stall)
+    def reset_stall(self) -> None:
+        """Start the stall timeout again: text has arrived."""
+        self._deadline = min(self._answer_deadline, self._loop.time() + self._stall_timeout)
 
-    def at_most(self, seconds: float) -> None:
-        """What matters has come; the rest may take this long, counted from the first call."""
+    def limit_remaining(self, seconds: float) -> None:
+        """Bring the deadline forward to `seconds` from now, if it is later."""
         self._deadline = min(self._deadline, self._loop.time() + seconds)
 
-    def leaves(self, seconds: float) -> bool:
+    def has_time_for(self, seconds: float) -> bool:
+        """Tell whether the deadline is more than `seconds` away."""
         return self._loop.time() + seconds < self._deadline
 
-    def answer_is_over(self) -> bool:
-        return self._loop.time() >= self._answer
+    def answer_expired(self) -> bool:
+        """Tell whether the timeout of the whole answer has passed."""
+        return self._loop.time() >= self._answer_deadline
 
     def stop(self) -> None:
+        """Cancel the timer."""
         self._timer.stop()
 
     async def wait(self, awaitable: Awaitable[T]) -> T:
-        """The result of `awaitable`, which is cancelled with `TimeoutError` at the deadline."""
+        """Return the result of `awaitable`. At the deadline cancel it and raise `TimeoutError`.
+
+        Like `asyncio.timeout`, but without a new timer for each of the many waits of a stream.
+        """
         task = cast("asyncio.Task[Any]", asyncio.current_task(self._loop))
-        before = task.cancelling()
+        cancelling_before = task.cancelling()
         self._timer.set(self._deadline)
-        self._waiting = task
+        self._waiting_task = task
         try:
             return await awaitable
         except asyncio.CancelledError:
-            if self._expired and task.cancelling() - 1 <= before:
+            # Somebody else may have cancelled the task in the same turn of the event loop; that wins.
+            if self._expired and task.cancelling() - 1 <= cancelling_before:
                 raise TimeoutError from None
             raise
         finally:
-            self._waiting = None
+            self._waiting_task = None
             if self._expired:
                 task.uncancel()
 
-    def _ring(self) -> None:
-        if self._waiting is not None:
+    def _cancel_waiting_task(self) -> None:
+        if self._waiting_task is not None:
             self._expired = True
-            self._waiting.cancel()
+            self._waiting_task.cancel()

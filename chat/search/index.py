@@ -1,7 +1,7 @@
-"""The full-text index and the triggers that keep it.
+"""The full-text index and the database triggers that update it.
 
-Triggers, so that no way of writing a message can forget the index. A running answer is indexed
-when it ends, not at its checkpoints.
+Triggers index every message, however it is written. A running answer is indexed when it ends, not each time
+its text so far is saved.
 """
 
 from __future__ import annotations
@@ -10,25 +10,27 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from chat.models import SearchEntry
 
-INDEXED = 100_000
-"""Characters of a message that are indexed: PostgreSQL refuses an index line of more than 1 MB."""
+MAX_INDEXED_CHARS = 100_000
+"""The part of a message that is indexed. PostgreSQL limits the entry of a text to 1 MB."""
+
 PUNCTUATION = "".join(chr(code) for code in range(33, 127) if not chr(code).isalnum())
 
 
 def is_migrated(db: BaseDatabaseWrapper) -> bool:
+    """Whether the table of index entries exists."""
     return SearchEntry._meta.db_table in db.introspection.table_names()
 
 
-def prepare(db: BaseDatabaseWrapper) -> None:
-    """Before migrations: SQLite cannot rebuild a table that a trigger speaks of."""
+def drop_triggers(db: BaseDatabaseWrapper) -> None:
+    """Call before migrations: SQLite cannot rebuild a table that a trigger refers to. No effect on PostgreSQL."""
     if db.vendor == "sqlite":
         with db.cursor() as cursor:
             for name in _SQLITE_TRIGGERS:
                 cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
 
 
-def install(db: BaseDatabaseWrapper, *, fill: bool) -> None:
-    """Makes what is missing of the index; with `fill` also indexes what was written while it was missing."""
+def create_index(db: BaseDatabaseWrapper, *, fill: bool) -> None:
+    """Create the index and its triggers if they do not exist. `fill`: also index rows that have no entry yet."""
     with db.cursor() as cursor:
         if db.vendor == "sqlite":
             cursor.execute(_SQLITE_INDEX)
@@ -54,7 +56,7 @@ _SQLITE_MESSAGE = f"""
     INSERT INTO chat_searchentry (conversation_id, message_id)
         SELECT id, NEW.id FROM chat_conversation WHERE id = NEW.conversation_id AND NOT transient;
     INSERT INTO chat_search (rowid, owner, body)
-        SELECT entry.id, 'u' || conversation.user_id, substr(NEW.content, 1, {INDEXED})
+        SELECT entry.id, 'u' || conversation.user_id, substr(NEW.content, 1, {MAX_INDEXED_CHARS})
         FROM chat_searchentry AS entry JOIN chat_conversation AS conversation ON conversation.id = entry.conversation_id
         WHERE entry.message_id = NEW.id;
 """
@@ -102,24 +104,28 @@ _SQLITE_FILL = (
     """,
     f"""
     INSERT INTO chat_search (rowid, owner, body)
-    SELECT entry.id, 'u' || conversation.user_id, coalesce(substr(message.content, 1, {INDEXED}), conversation.title)
+    SELECT entry.id, 'u' || conversation.user_id,
+        coalesce(substr(message.content, 1, {MAX_INDEXED_CHARS}), conversation.title)
     FROM chat_searchentry AS entry JOIN chat_conversation AS conversation ON conversation.id = entry.conversation_id
     LEFT JOIN chat_message AS message ON message.id = entry.message_id
     WHERE entry.id NOT IN (SELECT id FROM chat_search_docsize)
     """,
 )
 
-# Without its punctuation a text is nothing but words: the parser would take `foo.py` or `a/b` for one.
+# Punctuation is replaced by spaces, because PostgreSQL's parser treats `foo.py` or `a/b` as a single word.
 _QUOTED = PUNCTUATION.replace("'", "''")
 _POSTGRESQL_INDEX = (
     "ALTER TABLE chat_searchentry ADD COLUMN IF NOT EXISTS document tsvector",
     "CREATE INDEX IF NOT EXISTS chat_search_document ON chat_searchentry USING gin (document)",
-    # The planner has to know who wrote little: it then takes the index rather than the newest entries one by one.
+    # With these statistics the planner knows users who wrote little. For them it uses the index instead of reading
+    # the newest entries one by one.
     "ALTER TABLE chat_searchentry ALTER COLUMN document SET STATISTICS 1000",
     f"""
     CREATE OR REPLACE FUNCTION chat_search_document(owner bigint, body text) RETURNS tsvector
     LANGUAGE sql IMMUTABLE AS $$
-        SELECT to_tsvector('simple', translate(left(body, {INDEXED}), '{_QUOTED}', '{" " * len(PUNCTUATION)}'))
+        SELECT to_tsvector(
+            'simple', translate(left(body, {MAX_INDEXED_CHARS}), '{_QUOTED}', '{" " * len(PUNCTUATION)}')
+        )
             || array_to_tsvector(ARRAY['=u' || owner])
     $$
     """,

@@ -1,8 +1,8 @@
-"""Full-text search in a person's own titles and messages: FTS5 on SQLite, a GIN index on PostgreSQL.
+"""Search queries: FTS5 on SQLite, a GIN index on PostgreSQL.
 
-Each entry of the index carries its person as one more word, which is intersected with the words
-asked for: a search costs what one person wrote, not what the site holds. Words match whole, the
-last one also from its beginning.
+The index stores the user of an entry as one more word, and a query requires that word too. The cost of a search
+therefore grows with what one user wrote, not with the size of the site. Words match as a whole; the last word of
+a query also matches as a prefix.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from django.db import connection
 
 from chat.models import SearchEntry, User
 
-LONGEST_QUERY = 200
-MOST_WORDS = 12
-PREFIX = 3
-"""A beginning shorter than this would match too much of the index."""
+MAX_QUERY_CHARS = 200
+MAX_WORDS = 12
+MIN_PREFIX_CHARS = 3
+"""A shorter prefix would match too many words of the index."""
 
-# The index, the first join, is walked from its newest entry until the limit is reached.
+# CROSS JOIN fixes the order of the joins: the index is read from its newest entry until the limit is reached.
 _SQLITE_FIND = """
 SELECT chat_search.rowid FROM chat_search
 CROSS JOIN chat_searchentry AS entry ON entry.id = chat_search.rowid
@@ -37,14 +37,14 @@ ORDER BY entry.id DESC LIMIT %s OFFSET %s
 _WORD = re.compile(r"[^\W_]+")
 
 
-def words_of(query: str) -> list[str]:
-    """The words a query asks for; everything else in it separates them."""
-    return _WORD.findall(query[:LONGEST_QUERY])[:MOST_WORDS]
+def query_words(query: str) -> list[str]:
+    """The words of a query: runs of letters and digits. All other characters separate words."""
+    return _WORD.findall(query[:MAX_QUERY_CHARS])[:MAX_WORDS]
 
 
 def find(user: User, query: str, *, offset: int = 0, limit: int = 20) -> list[SearchEntry]:
-    """The newest matches with their `conversation` and `message`; nothing where the query has no word."""
-    words = words_of(query)
+    """The newest matches, with their `conversation` and `message`. Empty if the query contains no word."""
+    words = query_words(query)
     if not words:
         return []
     if connection.vendor == "sqlite":
@@ -55,18 +55,18 @@ def find(user: User, query: str, *, offset: int = 0, limit: int = 20) -> list[Se
         cursor.execute(sql, [*match, limit, offset])
         ids = [row[0] for row in cursor.fetchall()]
     found = SearchEntry.objects.filter(pk__in=ids).select_related("conversation", "message").order_by("-pk")
-    # Checked here: asked to, a database without statistics would go through all conversations of the person instead.
+    # Checked here and not in SQL: without statistics, the database would read all conversations of the user instead.
     return [entry for entry in found if entry.conversation.user_id == user.pk and not entry.conversation.deleted_at]
 
 
-def _last_is_open(words: Sequence[str]) -> bool:
-    return len(words[-1]) >= PREFIX
+def _is_prefix_search(words: Sequence[str]) -> bool:
+    return len(words[-1]) >= MIN_PREFIX_CHARS
 
 
 def _fts_query(user: User, words: Sequence[str]) -> str:
     terms = [f'"{word}"' for word in words]
-    return f'owner : "u{user.pk}" AND body : ({" ".join(terms)}{" *" if _last_is_open(words) else ""})'
+    return f'owner : "u{user.pk}" AND body : ({" ".join(terms)}{" *" if _is_prefix_search(words) else ""})'
 
 
 def _tsquery(words: Sequence[str]) -> str:
-    return " & ".join(f"'{word}'" for word in words) + (":*" if _last_is_open(words) else "")
+    return " & ".join(f"'{word}'" for word in words) + (":*" if _is_prefix_search(words) else "")

@@ -18,7 +18,7 @@ def at(model: str, moment: dt.datetime) -> ModelPrice | None:
 
     The demo model is free. A model without a price of its own gets the highest known one.
     """
-    return FREE if providers.is_demo() else ModelPrice.objects.at(model, moment)
+    return FREE if providers.is_demo() else ModelPrice.objects.get_effective(model, moment)
 
 
 def missing_price_warnings() -> list[str]:

@@ -11,11 +11,17 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Q, Sum, Value
 
-from chat.models import DailyUsage, UsageRecord
-from chat.models.daily import BROKEN, FIRST_TOKEN_BOUNDS_MS, FIRST_TOKEN_BUCKETS, SUMMED
+from chat.models import (
+    FAILED_STATUSES,
+    FIRST_TOKEN_BOUNDS_MS,
+    FIRST_TOKEN_COLUMNS,
+    SUMMED_COLUMNS,
+    DailyUsage,
+    UsageRecord,
+)
 
 TOKEN_COLUMNS = ("prompt_tokens", "cached_tokens", "reasoning_tokens", "completion_tokens")
-LEDGER_COLUMNS: tuple[str, ...] = (*(name for name in SUMMED if name != "refusals"), *FIRST_TOKEN_BUCKETS)
+LEDGER_COLUMNS: tuple[str, ...] = (*(name for name in SUMMED_COLUMNS if name != "refusals"), *FIRST_TOKEN_COLUMNS)
 """The columns of the daily totals that the ledger determines. It has no row for a refusal."""
 
 Key = tuple[int | None, str]
@@ -118,7 +124,7 @@ def _ledger_sums() -> dict[str, Any]:
     """How each column of the daily totals is computed from ledger rows, in the order of `LEDGER_COLUMNS`."""
     sums: dict[str, Any] = {
         "requests": Count("pk"),
-        "failed": Count("pk", filter=Q(status__in=BROKEN)),
+        "failed": Count("pk", filter=Q(status__in=FAILED_STATUSES)),
         "stopped": Count("pk", filter=Q(status="stopped")),
         "estimated": Count("pk", filter=Q(exact=False)),
         "unpriced": Count("pk", filter=Q(cost=None)),
@@ -126,6 +132,6 @@ def _ledger_sums() -> dict[str, Any]:
         **{name: Sum(name, default=0) for name in TOKEN_COLUMNS},
     }
     bounds = pairwise((-1, *FIRST_TOKEN_BOUNDS_MS, 2**31))
-    for name, (above, up_to) in zip(FIRST_TOKEN_BUCKETS, bounds, strict=True):
+    for name, (above, up_to) in zip(FIRST_TOKEN_COLUMNS, bounds, strict=True):
         sums[name] = Count("pk", filter=Q(first_token_ms__gt=above, first_token_ms__lte=up_to))
     return {f"sum_{name}": sums[name] for name in LEDGER_COLUMNS}

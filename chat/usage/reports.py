@@ -17,8 +17,16 @@ from django.db.models import Count, Q, Sum
 from django.utils.translation import gettext as _
 
 from chat import errors
-from chat.models import ChatModel, DailyUsage, User
-from chat.models.daily import FIRST_TOKEN_BOUNDS_MS, FIRST_TOKEN_BUCKETS, SUMMED, DailyUsageQuerySet, site_day
+from chat.models import (
+    FIRST_TOKEN_BOUNDS_MS,
+    FIRST_TOKEN_COLUMNS,
+    SUMMED_COLUMNS,
+    ChatModel,
+    DailyUsage,
+    DailyUsageQuerySet,
+    User,
+    site_day,
+)
 
 Dimension = Literal["user", "model", "day", "group"]
 DIMENSIONS: tuple[Dimension, ...] = ("user", "model", "day", "group")
@@ -156,24 +164,24 @@ def _daily_totals(date_range: DateRange, user: User | None) -> DailyUsageQuerySe
 
 
 def _sums() -> dict[str, Any]:
-    sums: dict[str, Any] = {f"sum_{name}": Sum(name, default=0) for name in (*SUMMED, *FIRST_TOKEN_BUCKETS)}
+    sums: dict[str, Any] = {f"sum_{name}": Sum(name, default=0) for name in (*SUMMED_COLUMNS, *FIRST_TOKEN_COLUMNS)}
     return sums | {"sum_people": Count("user", distinct=True, filter=Q(requests__gt=0))}
 
 
 def _line(row: Mapping[str, Any]) -> UsageLine:
-    counts = [row[f"sum_{name}"] for name in FIRST_TOKEN_BUCKETS]
+    counts = [row[f"sum_{name}"] for name in FIRST_TOKEN_COLUMNS]
     return UsageLine(
         people=row["sum_people"],
         first_token_p50=percentile(counts, 0.5),
         first_token_p95=percentile(counts, 0.95),
-        **{name: row[f"sum_{name}"] for name in SUMMED},
+        **{name: row[f"sum_{name}"] for name in SUMMED_COLUMNS},
     )
 
 
 def percentile(counts: list[int], share: float) -> int | None:
     """Milliseconds below which `share` (0 to 1) of the answers lie, interpolated within a bucket.
 
-    `counts` are in the order of `FIRST_TOKEN_BUCKETS`. None where all are 0.
+    `counts` are in the order of `FIRST_TOKEN_COLUMNS`. None where all are 0.
     """
     running_sums = list(accumulate(counts))
     if not running_sums[-1]:

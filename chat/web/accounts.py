@@ -40,7 +40,7 @@ class Login(views.LoginView):
             response = super().post(request, *args, **kwargs)
             succeeded = response.status_code == 302
         finally:
-            attempt.end(succeeded=succeeded)
+            attempt.finish(succeeded=succeeded)
         if succeeded:
             login_throttle.remember_device(response, name)
         return response
@@ -63,7 +63,7 @@ class Throttled:
             attempt = login_throttle.start_signup_attempt(request)
         except errors.ChatError as error:
             return _refused(request, error, _("Too many attempts"))
-        attempt.end(succeeded=False)
+        attempt.finish(succeeded=False)
         response: HttpResponse = super().post(request, *args, **kwargs)  # type: ignore[misc]
         return response
 
@@ -90,7 +90,7 @@ def signup(request: HttpRequest) -> HttpResponse:
     form = SignupForm(request.POST or None)
     if request.method == "POST":
         try:
-            login_throttle.start_signup_attempt(request).end(succeeded=False)
+            login_throttle.start_signup_attempt(request).finish(succeeded=False)
         except errors.ChatError as error:
             return _refused(request, error, _("Too many attempts"))
         if form.is_valid():

@@ -28,8 +28,8 @@ from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.http import is_same_domain
 
-from chat.accounts import session_watcher
 from chat.accounts.http import current_user
+from chat.accounts.session_watcher import SessionWatcher
 from chat.infra import notifications
 from chat.infra.database_threads import run_in_db_thread
 from chat.infra.prepared_queries import Parameter, PreparedQuery
@@ -101,7 +101,8 @@ class PageConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
             return
         self._connection.enter_context(process.loop_part(OpenPages).open(self.user.pk, self))
         log_out = partial(self.close_soon, LOGGED_OUT)
-        self._connection.enter_context(session_watcher.watched(self.request.session.session_key, log_out))
+        sessions = process.loop_part(SessionWatcher)
+        self._connection.enter_context(sessions.watch(self.request.session.session_key, log_out))
         await self.channel_layer.group_add(notifications.user_group(self.user.pk), self.channel_name)
         await self._send_state(self.user, None)
 
@@ -207,7 +208,7 @@ def _newest_messages(conversation: Conversation) -> dict[str, Any]:
     head, labels = conversation.head, presenter.model_labels(ChatModel.objects.all())
     newest = [message for message in (head and head.parent, head) if message]
     for message in newest:
-        message.set_siblings()
+        message.load_siblings()
     articles = [presenter.article(message, labels) for message in newest]
     return {
         "conversation": conversation,

@@ -30,7 +30,7 @@ def rename(request: AuthenticatedHttpRequest, conversation_id: uuid.UUID) -> Htt
         models = ChatModel.objects.allowed_to(request.user)
         context = {**sidebar_context(request.user, conversation), "models": models}
         return render(request, "chat/_renamed.html", context)
-    return HttpResponseRedirect(conversation.address)
+    return HttpResponseRedirect(conversation.get_absolute_url())
 
 
 @require_POST

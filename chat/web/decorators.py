@@ -62,7 +62,7 @@ def login_required(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpR
 
 def get_conversation_or_404(request: AuthenticatedHttpRequest, conversation_id: uuid.UUID) -> Conversation:
     """The user's own conversation; another user's is a 404, as one that does not exist."""
-    found = Conversation.objects.of(request.user, conversation_id)
+    found = Conversation.objects.get_for_user(request.user, conversation_id)
     if found is None:
         raise Http404
     return found

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
-from chat.accounts import personal_data
+from chat.accounts import data_export
 from chat.accounts.http import AuthenticatedHttpRequest
 from chat.infra.database_threads import run_in_db_thread
 from chat.models import Conversation, User
@@ -30,7 +30,7 @@ def _format(request: AuthenticatedHttpRequest) -> str:
 
 
 def _json(conversation: Conversation) -> str:
-    return json.dumps(personal_data.conversation_data(conversation), ensure_ascii=False, default=str, indent=1)
+    return json.dumps(data_export.conversation_data(conversation), ensure_ascii=False, default=str, indent=1)
 
 
 def _name(conversation: Conversation) -> str:
@@ -47,7 +47,7 @@ def _download(response: HttpResponseBase, name: str) -> HttpResponseBase:
 def export_one(request: AuthenticatedHttpRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
     conversation = get_conversation_or_404(request, conversation_id)
     kind = _format(request)
-    text = _json(conversation) if kind == "json" else personal_data.conversation_markdown(conversation)
+    text = _json(conversation) if kind == "json" else data_export.conversation_markdown(conversation)
     return _download(HttpResponse(text, content_type=TYPES[kind]), f"{_name(conversation)}.{kind}")
 
 
@@ -102,7 +102,7 @@ async def _all_markdown(user: User) -> AsyncGenerator[bytes, None]:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         found = await run_in_db_thread(_next, user, None)
         while found is not None:
-            text = await run_in_db_thread(personal_data.conversation_markdown, found)
+            text = await run_in_db_thread(data_export.conversation_markdown, found)
             archive.writestr(f"{_name(found)}-{str(found.pk)[:8]}.md", text)
             yield buffer.take()
             found = await run_in_db_thread(_next, user, found)

@@ -27,8 +27,8 @@ def part(request: AuthenticatedHttpRequest, conversation_id: uuid.UUID) -> HttpR
     conversation = get_conversation_or_404(request, conversation_id)
     before, after = (read_id(request.GET.get(name, "")) for name in ("before", "after"))
     if not is_htmx(request):
-        return HttpResponseRedirect(f"{conversation.address}?{request.META['QUERY_STRING']}")
-    context = part_context(request.user, conversation, conversation.part(before=before, after=after))
+        return HttpResponseRedirect(f"{conversation.get_absolute_url()}?{request.META['QUERY_STRING']}")
+    context = part_context(request.user, conversation, conversation.message_page(before=before, after=after))
     context["has_older"] = context["has_older"] and after is None
     context["has_newer"] = context["has_newer"] and before is None
     return render(request, "chat/_part.html", context)
@@ -61,4 +61,4 @@ def _shown(request: AuthenticatedHttpRequest) -> Conversation | None:
         return None
     if match.url_name != "conversation":
         return None
-    return Conversation.objects.for_user(request.user).one(pk=match.kwargs["conversation_id"])
+    return Conversation.objects.for_user(request.user).get_or_none(pk=match.kwargs["conversation_id"])

@@ -17,8 +17,7 @@ from chat.answers.disconnect import page_grace
 from chat.infra.database_threads import run_in_db_thread
 from chat.limits import limiter
 from chat.limits.status import present
-from chat.models import Conversation, Message, User
-from chat.models.conversation import Part
+from chat.models import Conversation, Message, MessagePage, User
 from chat.web.decorators import is_htmx, show_errors, user_required
 from chat.web.forms import read_key, read_prompt
 from chat.web.pages import chat_context
@@ -76,7 +75,7 @@ async def stop(request: AuthenticatedHttpRequest, message_id: uuid.UUID) -> Http
     message = await answers.stop(request.user, message_id)
     if is_htmx(request):
         return HttpResponse(status=204)
-    return HttpResponseRedirect(f"{message.conversation.address}#m-{message.pk}")
+    return HttpResponseRedirect(f"{message.conversation.get_absolute_url()}#m-{message.pk}")
 
 
 @require_POST
@@ -86,23 +85,23 @@ async def show(request: AuthenticatedHttpRequest, message_id: uuid.UUID) -> Http
     """Show another version of a message, and what follows it."""
     conversation, replaced = await run_in_db_thread(_show, request.user, message_id)
     if not is_htmx(request):
-        return HttpResponseRedirect(f"{conversation.address}?at={message_id}#m-{message_id}")
+        return HttpResponseRedirect(f"{conversation.get_absolute_url()}?at={message_id}#m-{message_id}")
     html = await run_in_db_thread(_render_version, request, conversation, message_id, replaced)
     return HttpResponse(html, headers={"HX-Trigger": json.dumps({"version-shown": {"id": f"m-{message_id}"}})})
 
 
 def _show(user: User, message_id: uuid.UUID) -> tuple[Conversation, uuid.UUID | None]:
-    message = Message.objects.for_user(user).one(pk=message_id)
+    message = Message.objects.for_user(user).get_or_none(pk=message_id)
     if message is None:
         raise errors.NotFound
-    return message.conversation, message.conversation.show(message_id)
+    return message.conversation, message.conversation.activate_branch(message_id)
 
 
 def _render_version(
     request: AuthenticatedHttpRequest, conversation: Conversation, message_id: uuid.UUID, replaced: uuid.UUID | None
 ) -> str:
     conversation.refresh_from_db(fields=("head",))
-    context = chat_context(request.user, conversation, part=conversation.part(since=message_id))
+    context = chat_context(request.user, conversation, part=conversation.message_page(since=message_id))
     return render_to_string("chat/_version.html", {**context, "replaced": replaced}, request)
 
 
@@ -110,7 +109,7 @@ async def _sent_response(
     request: AuthenticatedHttpRequest, sent: AnswerRequest, replaced: uuid.UUID | None = None
 ) -> HttpResponseBase:
     """Fragments for htmx. A plain form is redirected to a page that streams, so that a reload sends nothing."""
-    address = sent.answer.conversation.address
+    address = sent.answer.conversation.get_absolute_url()
     if not is_htmx(request):
         return HttpResponseRedirect(f"{address}?live=1#m-{sent.answer.pk}", status=303)
     response = HttpResponse(await run_in_db_thread(_render_sent, request, sent, replaced))
@@ -133,9 +132,9 @@ def _render_sent(request: AuthenticatedHttpRequest, sent: AnswerRequest, replace
     conversation = sent.answer.conversation
     newest = [message for message in (sent.question_message, sent.answer) if message]
     for message in newest[:1] if sent.is_new else newest:  # below a new question there is one answer
-        message.set_siblings()
+        message.load_siblings()
     limits = present(sent.grant.states) if sent.grant else None
-    context = chat_context(request.user, conversation, part=Part(messages=newest), limits=limits)
+    context = chat_context(request.user, conversation, part=MessagePage(messages=newest), limits=limits)
     is_unknown = sent.is_new_conversation or not sent.is_new
     context |= {"replaced": replaced, "is_unknown": is_unknown}
     if is_unknown:

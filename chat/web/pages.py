@@ -18,8 +18,7 @@ from chat.accounts.http import AuthenticatedHttpRequest
 from chat.answers.disconnect import page_grace
 from chat.infra.database_threads import run_in_db_thread
 from chat.limits.status import LimitStatus, limit_statuses
-from chat.models import ChatModel, Conversation, ConversationReading, Message, User
-from chat.models.conversation import Part
+from chat.models import ChatModel, Conversation, ConversationReading, Message, MessagePage, User
 from chat.streaming import presenter
 from chat.streaming.encoders.document import DocumentEncoder
 from chat.streaming.reader import follow
@@ -32,7 +31,7 @@ LIVE_MARK = "\N{OBJECT REPLACEMENT CHARACTER}live\N{OBJECT REPLACEMENT CHARACTER
 """Where the growing answer stands in a page that is sent as one growing document."""
 
 
-def part_context(user: User, conversation: Conversation | None, part: Part) -> dict[str, Any]:
+def part_context(user: User, conversation: Conversation | None, part: MessagePage) -> dict[str, Any]:
     """Some messages of a conversation."""
     models = ChatModel.objects.allowed_to(user)
     labels = presenter.model_labels(models)
@@ -46,7 +45,7 @@ def part_context(user: User, conversation: Conversation | None, part: Part) -> d
 
 
 def chat_context(
-    user: User, conversation: Conversation | None, part: Part, limits: Sequence[LimitStatus] | None = None
+    user: User, conversation: Conversation | None, part: MessagePage, limits: Sequence[LimitStatus] | None = None
 ) -> dict[str, Any]:
     """Everything that `chat/page.html` shows but the list of conversations; a constant number of queries.
 
@@ -80,14 +79,14 @@ def _is_running(head: Message, articles: Iterable[presenter.Article]) -> bool:
 @require_GET
 @login_required
 def home(request: AuthenticatedHttpRequest) -> HttpResponse:
-    context = sidebar_context(request.user, None) | chat_context(request.user, None, Part())
+    context = sidebar_context(request.user, None) | chat_context(request.user, None, MessagePage())
     return render(request, "chat/page.html", context)
 
 
 @require_GET
 @user_required
 async def conversation(request: AuthenticatedHttpRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
-    found = await run_in_db_thread(Conversation.objects.of, request.user, conversation_id)
+    found = await run_in_db_thread(Conversation.objects.get_for_user, request.user, conversation_id)
     if found is None:
         raise Http404
     if "live" in request.GET:
@@ -99,8 +98,10 @@ def _render_page(request: AuthenticatedHttpRequest, found: Conversation, **extra
     """The newest messages, or those around (`?at=`), before or after another one."""
     if found.unread:
         Conversation.objects.mark_read(found.pk)
-    context = sidebar_context(request.user, found) | chat_context(request.user, found, found.part(**_position(request)))
-    context["readings"] = ConversationReading.objects.of(found.pk)
+    context = sidebar_context(request.user, found) | chat_context(
+        request.user, found, found.message_page(**_position(request))
+    )
+    context["readings"] = ConversationReading.objects.for_conversation(found.pk)
     return render_to_string("chat/page.html", {**context, **extra}, request)
 
 

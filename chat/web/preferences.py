@@ -111,4 +111,4 @@ def conversation_settings(request: AuthenticatedHttpRequest, conversation_id: uu
         messages.success(request, _("Saved."))
     else:
         messages.error(request, " ".join(str(problem) for each in form.errors.values() for problem in each))
-    return HttpResponseRedirect(conversation.address)
+    return HttpResponseRedirect(conversation.get_absolute_url())

@@ -16,9 +16,8 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET
 
 from chat.accounts.http import AuthenticatedHttpRequest
-from chat.markdown import plain
-from chat.models import Message, SearchEntry
-from chat.models.tree import Tree
+from chat.markdown import excerpt
+from chat.models import Message, MessageTree, SearchEntry
 from chat.search import queries
 from chat.web.decorators import is_htmx, login_required
 
@@ -53,12 +52,12 @@ class Result:
 @require_GET
 @login_required
 def search(request: AuthenticatedHttpRequest) -> HttpResponse:
-    query = request.GET.get("q", "").replace("\x00", " ")[: queries.LONGEST_QUERY]
+    query = request.GET.get("q", "").replace("\x00", " ")[: queries.MAX_QUERY_CHARS]
     page = _page(request.GET.get("page", ""))
     found = queries.find(request.user, query, offset=(page - 1) * PAGE_SIZE, limit=PAGE_SIZE + 1)
     context = {
         "query": query,
-        "words": queries.words_of(query),
+        "words": queries.query_words(query),
         "results": _results(found[:PAGE_SIZE], query),
         "page": page,
         "next_page": page + 1 if len(found) > PAGE_SIZE and page < MAX_PAGES else None,
@@ -72,7 +71,7 @@ def _page(given: str) -> int:
 
 def _results(entries: Sequence[SearchEntry], query: str) -> list[Result]:
     """In the order of the entries; neighbours of one conversation become one result."""
-    mark = Marker(queries.words_of(query))
+    mark = Marker(queries.query_words(query))
     shown = _on_active_branches(entries)
     results = []
     for conversation, group in groupby(entries, key=lambda entry: entry.conversation):
@@ -102,7 +101,7 @@ def _on_active_branches(entries: Iterable[SearchEntry]) -> set[uuid.UUID]:
     return {
         message_id
         for conversation_id, tree in by_conversation.items()
-        for message_id in Tree(tree).path_to(heads[conversation_id])
+        for message_id in MessageTree(tree).path_to(heads[conversation_id])
     }
 
 
@@ -124,7 +123,7 @@ class Marker:
 
     def __init__(self, words: Sequence[str]) -> None:
         folded = [re.escape(word.translate(FOLD)) for word in words]
-        tail = r"\w*" if words and len(words[-1]) >= queries.PREFIX else ""
+        tail = r"\w*" if words and len(words[-1]) >= queries.MIN_PREFIX_CHARS else ""
         whole = "|".join([*folded[:-1], *(f"{last}{tail}" for last in folded[-1:])])
         self.pattern = re.compile(rf"(?<![^\W_])(?:{whole})(?![^\W_])") if folded else re.compile(r"(?!)")
 
@@ -132,7 +131,7 @@ class Marker:
         """One line around the first match, without its Markdown."""
         first = self.pattern.search(text.translate(FOLD))
         begin = max(0, first.start() - EXCERPT_LEAD) if first else 0
-        return format_html("{}{}", "…" if begin else "", self.whole(plain(text[begin:], EXCERPT_LENGTH)))
+        return format_html("{}{}", "…" if begin else "", self.whole(excerpt(text[begin:], EXCERPT_LENGTH)))
 
     def whole(self, text: str) -> SafeString:
         return format_html_join("", "{}{}", self._pieces(text))

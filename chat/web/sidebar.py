@@ -18,8 +18,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from chat.infra.prepared_queries import Parameter, PreparedQuery
-from chat.models import Conversation, User
-from chat.models.conversation import ConversationQuerySet
+from chat.models import Conversation, ConversationQuerySet, User
 
 PAGE_SIZE = 60
 

@@ -92,7 +92,7 @@ def _render_final(request: HttpRequest, user: User, message_id: uuid.UUID, encod
     conversation = message.conversation
     if conversation.unread:
         Conversation.objects.mark_read(conversation.pk)
-    message.set_siblings()
+    message.load_siblings()
     allowed = ChatModel.objects.allowed_to(user)
     limits = limit_statuses(user)
     context = {

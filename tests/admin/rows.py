@@ -9,8 +9,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
-from chat.models import DailyUsage, UsageRecord, User
-from chat.models.daily import site_day
+from chat.models import DailyUsage, UsageRecord, User, site_day
 
 SECRET = "alices canary"
 REASON = "A complaint about this answer, ticket 17."
@@ -22,7 +21,7 @@ def add_record(user: User | None, **fields: Any) -> UsageRecord:
     values = {"message_id": uuid.uuid4(), "conversation_id": uuid.uuid4(), "model": "gpt-4o", "status": "complete"}
     record = UsageRecord(user=user, created_at=moment, day=site_day(moment), **{**values, **fields})
     UsageRecord.objects.bulk_create([record])
-    DailyUsage.objects.add(record)
+    DailyUsage.objects.add_record(record)
     return record
 
 

@@ -11,8 +11,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
-from chat.models import ChatModel, User
-from chat.models.daily import site_day
+from chat.models import ChatModel, User, site_day
 from tests.admin.rows import add_record
 
 MODELS = ("gpt-4o", "gpt-4o-mini", "left=the catalogue")

@@ -56,7 +56,7 @@ def test_the_access_is_in_the_admin_log_without_text(address: str, chat: Convers
 def test_every_access_counts_and_is_shown_to_the_owner(address: str, boss: Client, chat: Conversation) -> None:
     for _ in range(2):
         boss.post(address, {"reason": REASON})
-    readings = ConversationReading.objects.of(chat.pk)
+    readings = ConversationReading.objects.for_conversation(chat.pk)
     assert len(readings) == LogEntry.objects.count() == 2
     shown = render_to_string("chat/_readings.html", {"readings": readings})
     assert shown.count(REASON) == 2

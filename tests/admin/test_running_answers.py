@@ -13,7 +13,7 @@ from django.urls import reverse
 from chat.admin import pages
 from chat.models import Message
 from tests.admin.rows import SECRET, staff
-from tests.fakes import FakeUpstream, Gate, gated
+from tests.fakes import FakeProvider, Gate, gated
 from tests.site import Site
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +62,7 @@ def test_an_unknown_answer_is_not_found(boss: Client) -> None:
     assert boss.post(reverse("admin:chat_stop", args=(uuid.uuid4(),))).status_code == 404
 
 
-def test_stop_ends_the_answer_of_another_process(site: Site, upstream: FakeUpstream) -> None:
+def test_stop_ends_the_answer_of_another_process(site: Site, upstream: FakeProvider) -> None:
     gate = Gate()
     upstream.enqueue(gated(gate, before=("half an answer",)))
     alice, sam = site.person("alice"), site.person("sam")

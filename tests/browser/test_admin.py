@@ -20,7 +20,7 @@ import datetime as dt, random, uuid
 from django.contrib.auth.models import Group
 from django.utils import timezone
 from chat.models import Conversation, DailyUsage, Message, UsageRecord, User
-from chat.models.usage import site_day
+from chat.models import site_day
 rng = random.Random(5)
 alice = User.objects.get(username="alice")
 alice.groups.add(Group.objects.create(name="Engineering"))
@@ -35,7 +35,7 @@ for number in range(300):
         created_at=moment, day=site_day(moment),
     )
     UsageRecord.objects.bulk_create([record])
-    DailyUsage.objects.add(record)
+    DailyUsage.objects.add_record(record)
 chat = Conversation.objects.create(user=alice)
 asked = Message.objects.create(conversation=chat, role="user", content="What is a ledger? " * 30)
 chat.head = Message.objects.create(conversation=chat, parent=asked, role="assistant", content="x" * 300)

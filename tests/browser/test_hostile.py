@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 from chat.text import clean_text
 from tests.browser.conftest import Browser
 from tests.browser.page import answer, send
-from tests.fakes import FakeUpstream, error, text
+from tests.fakes import FakeProvider, error, text
 from tests.site import Site
 from tests.test_markdown import HOSTILE
 
@@ -82,12 +82,12 @@ print(json.dumps([eve.pk, made[0], made[-1]]))
 
 
 @pytest.fixture(scope="module")
-def hostile_site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[tuple[Site, FakeUpstream, Any]]:
+def hostile_site(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[tuple[Site, FakeProvider, Any]]:
     folder = tmp_path_factory.mktemp("hostile")
     shutil.copy(migrated, folder / "site.sqlite3")
     corpus = folder / "corpus.json"
     corpus.write_text(json.dumps(CORPUS))
-    with FakeUpstream() as upstream:
+    with FakeProvider() as upstream:
         site = Site(folder, OPENAI_BASE_URL=upstream.url, OPENAI_API_KEY="sk-test")
         made = json.loads(site.shell(ROWS.format(corpus=str(corpus), eve=EVE)).splitlines()[-1])
         site.start()
@@ -121,7 +121,7 @@ def watched(browser: Browser, site: Site, name: str, **options: Any) -> tuple[An
 
 
 def test_the_corpus_is_harmless_while_it_is_said_and_when_it_stays(
-    browser: Browser, hostile_site: tuple[Site, FakeUpstream, Any]
+    browser: Browser, hostile_site: tuple[Site, FakeProvider, Any]
 ) -> None:
     site, upstream, _made = hostile_site
     page, watch = watched(browser, site, "alice")
@@ -138,7 +138,7 @@ def test_the_corpus_is_harmless_while_it_is_said_and_when_it_stays(
 
 
 def test_the_corpus_is_harmless_in_titles_search_exports_and_errors(
-    browser: Browser, hostile_site: tuple[Site, FakeUpstream, Any]
+    browser: Browser, hostile_site: tuple[Site, FakeProvider, Any]
 ) -> None:
     site, upstream, (_eve, mine, _hers) = hostile_site
     page, watch = watched(browser, site, "alice")
@@ -167,7 +167,7 @@ def test_the_corpus_is_harmless_in_titles_search_exports_and_errors(
     assert "pwned" not in answer(page).inner_html()
 
 
-def test_the_corpus_is_harmless_in_the_admin(browser: Browser, hostile_site: tuple[Site, FakeUpstream, Any]) -> None:
+def test_the_corpus_is_harmless_in_the_admin(browser: Browser, hostile_site: tuple[Site, FakeProvider, Any]) -> None:
     site, _upstream, (eve, _mine, hers) = hostile_site
     page, watch = watched(browser, site, "sam")
     for path in (

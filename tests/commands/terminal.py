@@ -10,8 +10,7 @@ import pytest
 from django.core.management import load_command_class
 from django.utils import timezone
 
-from chat.models import Conversation, Message, UsageRecord, User
-from chat.models.usage import Outcome
+from chat.models import Conversation, Message, Outcome, UsageRecord, User
 
 
 class Terminal:
@@ -48,4 +47,6 @@ def add_conversation(user: User, *, days_ago: float = 0, status: str = "complete
 def add_usage(user: User, **more: Any) -> None:
     """One ledger row and its daily total."""
     fields = {"model": "m", "status": "complete", "prompt_tokens": 10, "completion_tokens": 5, "cost": 7, **more}
-    UsageRecord.objects.book(Outcome(message_id=uuid.uuid4(), conversation_id=uuid.uuid4(), user_id=user.pk, **fields))
+    UsageRecord.objects.record(
+        Outcome(message_id=uuid.uuid4(), conversation_id=uuid.uuid4(), user_id=user.pk, **fields)
+    )

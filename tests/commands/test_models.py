@@ -8,7 +8,7 @@ from typing import Any
 
 from chat.models import ChatModel, ModelPrice
 from tests.commands.terminal import Terminal
-from tests.fakes import FakeUpstream, error
+from tests.fakes import FakeProvider, error
 
 
 def test_the_list_shows_the_current_price_and_not_a_future_one(manage: Terminal, gpt_4o: ChatModel) -> None:
@@ -49,7 +49,7 @@ def test_only_one_model_is_the_default(manage: Terminal, gpt_4o: ChatModel) -> N
 
 
 def test_sync_adds_the_models_of_the_provider_disabled(
-    manage: Terminal, gpt_4o: ChatModel, fake_upstream: FakeUpstream
+    manage: Terminal, gpt_4o: ChatModel, fake_provider: FakeProvider
 ) -> None:
     code, _out, _err = manage("models", "sync", "--format", "json")
     assert code == 0
@@ -57,7 +57,7 @@ def test_sync_adds_the_models_of_the_provider_disabled(
 
 
 def test_sync_again_tells_known_models_from_those_no_longer_offered(
-    manage: Terminal, gpt_4o: ChatModel, fake_upstream: FakeUpstream
+    manage: Terminal, gpt_4o: ChatModel, fake_provider: FakeProvider
 ) -> None:
     manage("models", "sync")
     states = {row["name"]: row["state"] for row in json.loads(manage("models", "sync", "--format", "json")[1])}
@@ -65,7 +65,7 @@ def test_sync_again_tells_known_models_from_those_no_longer_offered(
 
 
 def test_the_list_warns_of_an_enabled_model_without_a_price(
-    manage: Terminal, gpt_4o: ChatModel, fake_upstream: FakeUpstream
+    manage: Terminal, gpt_4o: ChatModel, fake_provider: FakeProvider
 ) -> None:
     manage("models", "sync")
     assert "No price is known" not in manage("models", "list")[2], "a disabled model needs no price"
@@ -75,9 +75,9 @@ def test_the_list_warns_of_an_enabled_model_without_a_price(
 
 
 def test_sync_says_in_one_line_that_the_provider_rejected_the_key(
-    manage: Terminal, fake_upstream: FakeUpstream
+    manage: Terminal, fake_provider: FakeProvider
 ) -> None:
-    fake_upstream.always(error(401, code="invalid_api_key"))
+    fake_provider.always(error(401, code="invalid_api_key"))
     code, out, err = manage("models", "sync")
     assert (code, out) == (1, "")
     assert err.startswith("CommandError: The service is not set up correctly.")

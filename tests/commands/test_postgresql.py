@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import FakeUpstream
+from tests.fakes import FakeProvider
 from tests.site import Site
 
 STEPS: list[list[str]] = [
@@ -36,7 +36,7 @@ print(Conversation.objects.count(), UsageRecord.objects.get().user_id)
 
 
 @pytest.fixture
-def output(postgres: str, tmp_path: Path, upstream: FakeUpstream) -> list[str]:
+def output(postgres: str, tmp_path: Path, upstream: FakeProvider) -> list[str]:
     """The lines of all steps, run by one process."""
     site = Site(tmp_path, DATABASE_URL=postgres, OPENAI_BASE_URL=upstream.url, OPENAI_API_KEY="sk-test")
     return site.shell(SCRIPT).splitlines()

@@ -67,7 +67,7 @@ def test_with_yes_it_removes_what_is_due_and_nothing_else(manage: Terminal, kept
 def test_a_long_conversation_is_removed_in_short_transactions(
     manage: Terminal, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "BATCH", 10)
+    monkeypatch.setattr(retention, "BATCH_SIZE", 10)
     conversation = add_conversation(alice, days_ago=100)
     for _ in range(40):
         conversation.head = Message.objects.create(conversation=conversation, parent=conversation.head, role="user")
@@ -87,22 +87,24 @@ def test_a_long_conversation_is_removed_in_short_transactions(
 
 
 @pytest.fixture
-def due(alice: User) -> tuple[Conversation, retention.Rule]:
+def due(alice: User) -> tuple[Conversation, retention.RetentionRule]:
     """A conversation of 100 days, and the rule that it is due by."""
     add_conversation(alice, days_ago=100)
-    (rule,) = [rule for rule in retention.rules(dt.timedelta(days=90)) if rule.name == "old"]
-    return retention.due(rule.condition).get(), rule
+    (rule,) = [rule for rule in retention.retention_rules(dt.timedelta(days=90)) if rule.name == "old"]
+    return retention.due_conversations(rule.condition).get(), rule
 
 
-def test_a_conversation_that_was_used_meanwhile_is_not_removed(due: tuple[Conversation, retention.Rule]) -> None:
+def test_a_conversation_that_was_used_meanwhile_is_not_removed(
+    due: tuple[Conversation, retention.RetentionRule],
+) -> None:
     conversation, rule = due
     Conversation.objects.filter(pk=conversation.pk).update(updated_at=timezone.now())
-    assert not retention.remove(conversation.pk, rule.condition)
+    assert not retention.remove_conversation(conversation.pk, rule.condition)
     assert conversation.messages.count() == 2
 
 
-def test_a_conversation_with_a_running_answer_is_not_removed(due: tuple[Conversation, retention.Rule]) -> None:
+def test_a_conversation_with_a_running_answer_is_not_removed(due: tuple[Conversation, retention.RetentionRule]) -> None:
     conversation, _rule = due
     conversation.messages.filter(role="assistant").update(status="pending")
-    assert not retention.remove(conversation.pk)
+    assert not retention.remove_conversation(conversation.pk)
     assert conversation.messages.count() == 2

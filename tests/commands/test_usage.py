@@ -9,8 +9,7 @@ import re
 
 import pytest
 
-from chat.models import DailyUsage, User
-from chat.models.daily import site_day
+from chat.models import DailyUsage, User, site_day
 from tests.commands.terminal import Terminal, add_usage
 
 

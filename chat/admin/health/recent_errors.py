@@ -13,8 +13,7 @@ from django.utils import timezone
 from chat import errors, providers
 from chat.admin.pages import ledger_url
 from chat.infra import formatting
-from chat.models import UsageRecord
-from chat.models.daily import BROKEN
+from chat.models import FAILED_STATUSES, UsageRecord
 
 PERIOD = dt.timedelta(hours=1)
 
@@ -24,7 +23,7 @@ class ErrorLine:
     """One kind of error.
 
     `answers` counts the failed answers in the ledger, of all processes. `seen_here` counts the errors of the provider
-    in this process, including those after which a retry succeeded. `tell_admin`: only an admin can fix it.
+    in this process, including those after which a retry succeeded. `notify_admin`: only an admin can fix it.
     """
 
     code: str
@@ -33,7 +32,7 @@ class ErrorLine:
     seen_here: int
     status: str
     last: str
-    tell_admin: bool
+    notify_admin: bool
     url: str
 
 
@@ -41,7 +40,7 @@ def errors_of_last_hour() -> list[ErrorLine]:
     """Those that an admin must fix first, then by number of answers. One query."""
     now = timezone.now()
     rows = (
-        UsageRecord.objects.filter(created_at__gte=now - PERIOD, status__in=BROKEN)
+        UsageRecord.objects.filter(created_at__gte=now - PERIOD, status__in=FAILED_STATUSES)
         .order_by()
         .values("reason")
         .annotate(count=Count("pk"), last=Max("created_at"))
@@ -54,7 +53,7 @@ def errors_of_last_hour() -> list[ErrorLine]:
         _line(code, in_ledger.get(code), seen_here.get(code, []), now)
         for code in sorted(in_ledger.keys() | seen_here.keys())
     ]
-    return sorted(lines, key=lambda line: (not line.tell_admin, -line.answers))
+    return sorted(lines, key=lambda line: (not line.notify_admin, -line.answers))
 
 
 def _line(
@@ -69,6 +68,6 @@ def _line(
         seen_here=sum(error.count for error in seen_here),
         status=", ".join(str(error.status) for error in seen_here if error.status),
         last=formatting.age(max(moments), now),
-        tell_admin=getattr(error_class, "notify_admin", False),
+        notify_admin=getattr(error_class, "notify_admin", False),
         url=ledger_url(reason=code, ended="broken"),
     )

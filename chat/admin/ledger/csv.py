@@ -10,8 +10,7 @@ from django.http import HttpResponse
 
 from chat.admin.csv_export import csv_response
 from chat.infra.formatting import exact_dollars
-from chat.models import UsageRecord
-from chat.models.daily import site_day
+from chat.models import UsageRecord, site_day
 
 COLUMNS = (
     "created_at",

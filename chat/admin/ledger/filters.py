@@ -13,9 +13,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
-from chat.models import ChatModel, Status, UsageRecord, User
-from chat.models.conversation import RUNNING
-from chat.models.daily import BROKEN, site_day
+from chat.models import FAILED_STATUSES, RUNNING_STATUSES, ChatModel, Status, UsageRecord, User, site_day
 
 
 class DaysFilter(admin.DateFieldListFilter):
@@ -69,14 +67,14 @@ class EndedFilter(admin.SimpleListFilter):
     parameter_name = "ended"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        final = [(status.value, status.label) for status in Status if status not in RUNNING]
+        final = [(status.value, status.label) for status in Status if status not in RUNNING_STATUSES]
         return [*final, ("broken", _("Failed or interrupted"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageRecord]) -> QuerySet[UsageRecord]:
         chosen = self.value()
         if not chosen:
             return queryset
-        return queryset.filter(status__in=BROKEN if chosen == "broken" else (chosen,))
+        return queryset.filter(status__in=FAILED_STATUSES if chosen == "broken" else (chosen,))
 
 
 class LinkedFilter(admin.SimpleListFilter):

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from chat.accounts import personal_data
+from chat.accounts import erasure
 from chat.management.command import BaseCommand
 from chat.models import User
 
@@ -29,18 +29,18 @@ class Command(BaseCommand):
         if not options["yes"]:
             self._preview(user)
             return
-        if User.no_superuser_without([user]):
+        if User.includes_last_superuser([user]):
             raise CommandError("This is the last superuser. Make another one first.")
-        personal_data.lock_out(user)
+        erasure.lock_account(user)
         self._wait_for_running_answers(user)
-        personal_data.remove_conversations(user)
-        personal_data.end_sessions(user)
-        is_removed = personal_data.erase_account(user)
+        erasure.delete_conversations(user)
+        erasure.delete_sessions(user)
+        is_removed = erasure.erase_account(user)
         account = "is removed" if is_removed else "stays as an empty account for the admin log"
         self.stdout.write(f"Erased {options['user']}: the account {account}. The usage ledger keeps the amounts.")
 
     def _preview(self, user: User) -> None:
-        holdings = personal_data.holdings(user)
+        holdings = erasure.summarize(user)
         self.stdout.write(
             f"{user.get_username()} has {holdings.conversations} conversations with {holdings.messages} messages, "
             f"{holdings.api_keys} API keys and {holdings.limit_overrides} limit overrides. "
@@ -51,7 +51,7 @@ class Command(BaseCommand):
     def _wait_for_running_answers(self, user: User) -> None:
         """Their processes stop them within a second. Raises `CommandError` after `wait_seconds`."""
         deadline = time.monotonic() + self.wait_seconds
-        while personal_data.running_answers(user):
+        while erasure.count_running_answers(user):
             if time.monotonic() > deadline:
                 raise CommandError("An answer is still running. The user is locked out; run this again in a minute.")
             time.sleep(POLL_SECONDS)

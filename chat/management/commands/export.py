@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from chat.accounts import personal_data
+from chat.accounts import data_export
 from chat.management.command import BaseCommand
 from chat.models import User
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user, folder = self.get_user(options["user"]), options["to"]
         if folder is None:
-            for piece in personal_data.export(user):
+            for piece in data_export.export_account(user):
                 self.stdout.write(piece, ending="")
             return
         try:
@@ -39,13 +39,13 @@ class Command(BaseCommand):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise CommandError(f"{folder} is not empty.")
-        _write_private_file(folder / "export.json", personal_data.export(user))
+        _write_private_file(folder / "export.json", data_export.export_account(user))
         (folder / "conversations").mkdir(mode=0o700)
-        ids = list(personal_data.conversations(user).values_list("pk", flat=True))
+        ids = list(data_export.all_conversations(user).values_list("pk", flat=True))
         for conversation_id in self.progress(ids, "Writing"):
-            conversation = personal_data.conversations(user).get(pk=conversation_id)
+            conversation = data_export.all_conversations(user).get(pk=conversation_id)
             path = folder / "conversations" / f"{conversation.created_at:%Y-%m-%d}-{conversation.pk}.md"
-            _write_private_file(path, [personal_data.conversation_markdown(conversation)])
+            _write_private_file(path, [data_export.conversation_markdown(conversation)])
         return len(ids)
 
 

@@ -15,8 +15,7 @@ from chat.limits.messages import describe
 from chat.limits.status import limit_states, present
 from chat.limits.values import MAX_AMOUNT
 from chat.management.command import BaseCommand, add_format
-from chat.models import LimitOverride, User
-from chat.models.access import LIMIT_NAMES
+from chat.models import LIMIT_NAMES, LimitOverride, User
 
 NEAR = dt.timedelta(minutes=1)
 LIMIT_COLUMNS = ("limit_name", "limit", "used", "held", "remaining", "resets_in")

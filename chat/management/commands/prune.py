@@ -24,8 +24,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         rows = []
-        for rule in retention.rules(options["older_than"]):
-            count = self._remove(rule) if options["yes"] else retention.due(rule.condition).count()
+        for rule in retention.retention_rules(options["older_than"]):
+            count = self._remove(rule) if options["yes"] else retention.due_conversations(rule.condition).count()
             rows.append({"what": f"{rule.name} conversations", "count": count})
         processes = retention.stale_processes()
         count = processes.delete()[0] if options["yes"] else processes.count()
@@ -34,6 +34,8 @@ class Command(BaseCommand):
         if not options["yes"]:
             self.stderr.write("Nothing was removed. Run again with --yes to remove these.")
 
-    def _remove(self, rule: retention.Rule) -> int:
-        ids = list(retention.due(rule.condition).values_list("pk", flat=True))
-        return sum(retention.remove(each, rule.condition) for each in self.progress(ids, f"Removing {rule.name}"))
+    def _remove(self, rule: retention.RetentionRule) -> int:
+        ids = list(retention.due_conversations(rule.condition).values_list("pk", flat=True))
+        return sum(
+            retention.remove_conversation(each, rule.condition) for each in self.progress(ids, f"Removing {rule.name}")
+        )

@@ -1,5 +1,9 @@
-"""The embedded demo model, which answers where no real one is configured."""
+"""The demo model, which answers where no provider is configured.
 
-from chat.providers.demo.model import DemoTransport
+Public: `DemoTransport`, an HTTP transport inside this process that speaks the wire format of a real provider. May
+import `chat.text`.
+"""
+
+from chat.providers.demo.transport import DemoTransport
 
 __all__ = ["DemoTransport"]

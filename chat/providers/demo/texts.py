@@ -1,10 +1,10 @@
-"""What the demo model says."""
+"""The texts of the demo model."""
 
 from __future__ import annotations
 
 import re
 
-QUOTE_LIMIT = 400
+MAX_QUOTE_LENGTH = 400
 
 HELP = """\
 I am the **demo model**. The first word of a message may be a command:
@@ -13,24 +13,24 @@ I am the **demo model**. The first word of a message may be a command:
 | --- | --- |
 | `/slow` | answer at four tokens a second |
 | `/fast` | answer without any delay |
-| `/long` | tell about 2,000 tokens |
+| `/long` | write about 2,000 tokens |
 | `/think` | reason first, then answer |
-| `/markdown` | show all of Markdown |
+| `/markdown` | show every part of Markdown |
 | `/code` | write a long code block |
-| `/echo text` | say `text` back, exactly |
-| `/fail what` | fail, in one of the ways below |
+| `/echo text` | repeat `text` exactly |
+| `/fail what` | fail in one of the ways below |
 | `/help` | show this list |
 
-`/fail` knows, from the provider: `400` `401` `403` `404` `429` `quota` `toolong` `500` `502` `503`; \
+`/fail` simulates, from the provider: `400` `401` `403` `404` `429` `quota` `toolong` `500` `502` `503`; \
 from the network: `unreachable` `timeout` `cut` `stall` `html` `error`; \
 from the model: `empty` `refuse` `filter` `length`.
 """
 
 NOTHING_LEFT = "There is nothing left to continue: my last answer was complete. Ask me something else, or try `/help`."
 
-REFUSAL = "I cannot help with that. (This is how a model's refusal looks.)"
+REFUSAL = "I cannot help with that. (This is what a refusal by the model looks like.)"
 
-THOUGHT = """\
+REASONING = """\
 The person wants to see how reasoning looks before an answer. \
 First I should say who I am. Then I should keep it short, because reasoning is folded away once the answer starts. \
 Now I know what to say.
@@ -47,7 +47,7 @@ CODE = '''\
 Here is a small, complete program: a token bucket.
 
 ```python
-"""A token bucket: steady on average, patient with bursts."""
+"""A token bucket: limits the average rate and allows short bursts."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ class Bucket:
     capacity: float
     per_second: float
     level: float = field(init=False)
-    seen: float = field(default_factory=time.monotonic)
+    updated: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.level = self.capacity
 
     def refill(self, now: float) -> None:
-        self.level = min(self.capacity, self.level + (now - self.seen) * self.per_second)
-        self.seen = now
+        self.level = min(self.capacity, self.level + (now - self.updated) * self.per_second)
+        self.updated = now
 
     def take(self, amount: float = 1.0) -> float:
-        """Seconds to wait; zero means that the amount was taken."""
+        """Take the amount and return 0, or return the seconds to wait."""
         self.refill(time.monotonic())
         if amount <= self.level:
             self.level -= amount
@@ -91,7 +91,7 @@ if __name__ == "__main__":
     main()
 ```
 
-The first five calls pass at once; after that, two a second do.
+The first five calls pass immediately, the others at two a second.
 '''
 
 MARKDOWN = """\
@@ -142,7 +142,7 @@ no language, and a very long line that has to scroll sideways instead of making 
 
 ---
 
-### Things that must stay harmless
+### Text that must not be interpreted
 
 <b>HTML</b> is shown as text, and so is <script>alert("no")</script>.
 
@@ -151,23 +151,24 @@ Unicode: naïve café, Straße, Ελληνικά, עברית, 日本語, 👩‍
 
 
 def quoted(text: str) -> str:
-    """The text as an indented code block, so that nothing in it can act as Markdown."""
+    """The text as an indented code block, so that none of it is interpreted as Markdown."""
     short = text.strip()
-    if len(short) > QUOTE_LIMIT:
-        short = short[:QUOTE_LIMIT].rstrip() + " …"
+    if len(short) > MAX_QUOTE_LENGTH:
+        short = short[:MAX_QUOTE_LENGTH].rstrip() + " …"
     return "\n".join("    " + line for line in re.split(r"\r\n|[\r\n]", short))
 
 
 def welcome(question: str) -> str:
-    heard = f"You wrote:\n\n{quoted(question)}\n\n" if question.strip() else ""
+    """The answer to a question that is not a command: quotes it and tells how to connect a model."""
+    quote = f"You wrote:\n\n{quoted(question)}\n\n" if question.strip() else ""
     return f"""\
-This is the **demo model**. I cannot answer, but everything around me is real.
+This is the **demo model**. It cannot answer questions; everything else on this site works.
 
-{heard}To connect a real model, put this into `.env` and restart:
+{quote}To connect a real model, put this into `.env` and restart the site:
 
 ```ini
 OPENAI_API_KEY=your-key
-# only for another provider, or a server of your own:
+# only for another provider or your own server:
 OPENAI_BASE_URL=http://127.0.0.1:11434/v1
 ```
 
@@ -179,13 +180,13 @@ OPENAI_BASE_URL=http://127.0.0.1:11434/v1
 
 Until then you can
 
-- watch me **stream**, and stop me;
+- watch an answer **stream**, and stop it;
 - try `/long`, `/think` or `/markdown`;
-- break me with `/fail 429`. `/help` lists the rest.
+- cause an error with `/fail 429`. `/help` lists all commands.
 """
 
 
 def long() -> str:
-    """About 2,000 tokens."""
+    """A story of about 2,000 tokens."""
     days = [f"## Day {number}\n\n{STORY}" for number in range(1, 22)]
     return "# The lighthouse keeper\n\n" + "\n".join(days)

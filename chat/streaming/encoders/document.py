@@ -27,5 +27,5 @@ class DocumentEncoder(Encoder):
         self._live.feed("".join([event.text for event in events if isinstance(event, Delta)]))
         blocks = "".join(self._live.take_finished())
         if events and isinstance(events[-1], LAST_EVENTS):
-            blocks += "".join((*self._live.rest(), self._after_answer))
+            blocks += "".join((*self._live.final_tail(), self._after_answer))
         return blocks.encode()

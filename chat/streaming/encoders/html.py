@@ -83,7 +83,7 @@ class HtmlEncoder(Encoder):
 
         Where its body (`<div id="…-body">`) shows what the page has already, the page's own stays.
         """
-        done, tail = self._live.take_finished(), self._live.rest()
+        done, tail = self._live.take_finished(), self._live.final_tail()
         self._finished += done
         short = self._without_body(partials, "".join((*self._finished, *tail)))
         last = "".join((*self._show(done, tail), short)) if short else partials

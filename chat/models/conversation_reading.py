@@ -1,4 +1,4 @@
-"""Who read whose conversation, and why."""
+"""Records of admins who read a user's conversation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ConversationReadingQuerySet(models.QuerySet["ConversationReading"]):
-    def of(self, conversation_id: uuid.UUID) -> ConversationReadingQuerySet:
-        """What the conversation's owner is shown."""
+    def for_conversation(self, conversation_id: uuid.UUID) -> ConversationReadingQuerySet:
+        """Readings of one conversation, newest first."""
         return self.filter(conversation_id=conversation_id)
 
 
 class ConversationReading(models.Model):
-    """One look of an admin at another person's conversation; outlives the conversation and both accounts."""
+    """An admin read another user's conversation, with a reason. Kept when the conversation or an account is removed."""
 
     conversation_id = models.UUIDField(_("conversation"), db_index=True, editable=False)
     owner = models.ForeignKey(
@@ -25,7 +25,7 @@ class ConversationReading(models.Model):
         on_delete=models.SET_NULL,
         null=True,
         related_name="readings_of_mine",
-        verbose_name=_("whose"),
+        verbose_name=_("owner"),
         editable=False,
     )
     reader = models.ForeignKey(
@@ -33,10 +33,10 @@ class ConversationReading(models.Model):
         on_delete=models.SET_NULL,
         null=True,
         related_name="readings_by_me",
-        verbose_name=_("read by"),
+        verbose_name=_("reader"),
         editable=False,
     )
-    reader_name = models.CharField(_("name of the reader"), max_length=150, editable=False)
+    reader_name = models.CharField(_("reader name"), max_length=150, editable=False)
     reason = models.CharField(_("reason"), max_length=500, editable=False)
     read_at = models.DateTimeField(_("time"), default=timezone.now, db_index=True, editable=False)
 

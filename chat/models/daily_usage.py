@@ -1,4 +1,4 @@
-"""The roll-up of the ledger."""
+"""Daily totals of the usage ledger."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from django.utils.translation import gettext_lazy as _
 from chat.infra.prepared_queries import Parameter, PreparedUpdate
 
 if TYPE_CHECKING:
-    from chat.models.usage import UsageRecord
+    from chat.models.usage_records import UsageRecord
 
 FIRST_TOKEN_BOUNDS_MS: tuple[int, ...] = (100, 200, 300, 500, 750, 1000, 1500, 2000, 3000, 5000, 10_000, 30_000)
-FIRST_TOKEN_BUCKETS: tuple[str, ...] = (
+FIRST_TOKEN_COLUMNS: tuple[str, ...] = (
     *(f"first_token_to_{bound}" for bound in FIRST_TOKEN_BOUNDS_MS),
     "first_token_later",
 )
-SUMMED: tuple[str, ...] = (
+SUMMED_COLUMNS: tuple[str, ...] = (
     "requests",
     "failed",
     "stopped",
@@ -36,19 +36,19 @@ SUMMED: tuple[str, ...] = (
     "completion_tokens",
     "cost",
 )
-COLUMNS = (*SUMMED, *FIRST_TOKEN_BUCKETS)
-BROKEN = ("failed", "interrupted")
+TOTAL_COLUMNS = (*SUMMED_COLUMNS, *FIRST_TOKEN_COLUMNS)
+FAILED_STATUSES = ("failed", "interrupted")
 
 
 def site_day(moment: dt.datetime | None = None) -> dt.date:
-    """The day in the site's time zone."""
+    """The date in the site's time zone, by default today's."""
     return timezone.localdate(moment)
 
 
 class FirstTokenColumns(models.Model):
-    """Answers by milliseconds to their first token, each column up to and including its bound.
+    """A histogram of the time to the first token in milliseconds; each upper bound belongs to its column.
 
-    Columns, and not a list in one, so that the database can add them up.
+    Separate columns, so that the database can sum them.
     """
 
     first_token_to_100 = models.PositiveIntegerField(default=0)
@@ -69,58 +69,63 @@ class FirstTokenColumns(models.Model):
         abstract = True
 
 
-def bucket_of(milliseconds: int) -> str:
-    return FIRST_TOKEN_BUCKETS[bisect_left(FIRST_TOKEN_BOUNDS_MS, milliseconds)]
+def first_token_column(milliseconds: int) -> str:
+    """The column of the histogram that counts this time."""
+    return FIRST_TOKEN_COLUMNS[bisect_left(FIRST_TOKEN_BOUNDS_MS, milliseconds)]
 
 
-def _adding() -> tuple[models.QuerySet[DailyUsage], dict[str, Any]]:
-    """One row and what is added to each column of it: amounts go by the name of their column."""
+def _increase_row() -> tuple[models.QuerySet[DailyUsage], dict[str, Any]]:
+    """Add to every column of one row. The parameter of a column has the column's name."""
     row = DailyUsage.objects.filter(
         user_id=Parameter("of_user", models.IntegerField()),
         model=Parameter("of_model", models.CharField()),
         day=Parameter("of_day", models.DateField()),
     )
-    return row, {name: models.F(name) + Parameter(name, models.BigIntegerField()) for name in COLUMNS}
+    return row, {name: models.F(name) + Parameter(name, models.BigIntegerField()) for name in TOTAL_COLUMNS}
 
 
-_ADD = PreparedUpdate(_adding)
+_INCREASE_ROW = PreparedUpdate(_increase_row)
 
 
 class DailyUsageQuerySet(models.QuerySet["DailyUsage"]):
-    def add(self, record: UsageRecord) -> None:
-        """Adds one ledger row to the roll-up of its day. Needs a transaction."""
-        self._increase(record.user_id, record.model, record.day, _amounts(record))
+    def add_record(self, record: UsageRecord) -> None:
+        """Add a ledger row to the totals of its day. Must run in a transaction."""
+        self._increase(record.user_id, record.model, record.day, usage_amounts(record))
 
     def add_refusal(self, user_id: int, model: str) -> None:
+        """Count a request that a limit refused."""
         with transaction.atomic():
             self._increase(user_id, model, site_day(), {"refusals": 1})
 
     def _increase(self, user_id: int | None, model: str, day: dt.date, amounts: Mapping[str, int]) -> None:
-        """The database adds, so that nobody's addition is lost."""
+        """Increase the row in the database, so that concurrent additions are not lost; create it if needed."""
         if user_id is None:
-            add = partial(self._increase_one, model, day, amounts)
+            increase = partial(self._increase_row_without_user, model, day, amounts)
         else:
-            more = {name: amounts.get(name, 0) for name in COLUMNS}
-            add = partial(_ADD, of_user=user_id, of_model=model, of_day=day, **more)
-        if add():
+            added = {name: amounts.get(name, 0) for name in TOTAL_COLUMNS}
+            increase = partial(_INCREASE_ROW, of_user=user_id, of_model=model, of_day=day, **added)
+        if increase():
             return
         try:
             with transaction.atomic():
                 self.create(user_id=user_id, model=model, day=day, **amounts)
-        except IntegrityError:
-            add()
+        except IntegrityError:  # another process created the row meanwhile
+            increase()
 
-    def _increase_one(self, model: str, day: dt.date, amounts: Mapping[str, int]) -> int:
-        """Rows of removed people may be several, and must not all grow."""
-        rows = self.filter(user_id=None, model=model, day=day).order_by("pk").values_list("pk", flat=True)
-        more = {name: models.F(name) + amount for name, amount in amounts.items() if amount}
-        return self.filter(pk=rows.first()).update(**more)
+    def _increase_row_without_user(self, model: str, day: dt.date, amounts: Mapping[str, int]) -> int:
+        """Increase one row only: removed users may have left several for the same model and day."""
+        rows = self.filter(user=None, model=model, day=day).order_by("pk").values_list("pk", flat=True)
+        row_id = rows.first()
+        if row_id is None:
+            return 0
+        return self.filter(pk=row_id).update(**{name: models.F(name) + n for name, n in amounts.items() if n})
 
 
-def _amounts(record: UsageRecord) -> dict[str, int]:
+def usage_amounts(record: UsageRecord) -> dict[str, int]:
+    """What a ledger row adds to each column of the daily totals."""
     amounts = {
         "requests": 1,
-        "failed": int(record.status in BROKEN),
+        "failed": int(record.status in FAILED_STATUSES),
         "stopped": int(record.status == "stopped"),
         "estimated": int(not record.exact),
         "unpriced": int(record.cost is None),
@@ -131,15 +136,16 @@ def _amounts(record: UsageRecord) -> dict[str, int]:
         "cost": record.cost or 0,
     }
     if record.first_token_ms is not None:
-        amounts[bucket_of(record.first_token_ms)] = 1
+        amounts[first_token_column(record.first_token_ms)] = 1
     return amounts
 
 
 class DailyUsage(FirstTokenColumns):
-    """One row per person, model and day of the site's time zone; people who were removed have several.
+    """Totals of one user, model and day in the site's time zone. `cost` is in micro-dollars.
 
-    `failed` counts interrupted answers too, `unpriced` those without a known price.
-    Refusals are known here alone: what was refused never reached the ledger.
+    Rows of removed users have no user, and there may be several for a model and day. `failed` includes
+    interrupted answers; `unpriced` counts answers without a known price. `refusals` are recorded only here,
+    because a refused request has no ledger row.
     """
 
     user = models.ForeignKey(

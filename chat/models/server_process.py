@@ -1,4 +1,4 @@
-"""The processes that make answers."""
+"""Server processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ServerProcess(models.Model):
-    """A process that owns running answers; stale after `STALE_AFTER` without a heartbeat."""
+    """A server process that owns running answers. Without a heartbeat for `STALE_AFTER` it counts as gone."""
 
     STALE_AFTER = dt.timedelta(seconds=30)
 

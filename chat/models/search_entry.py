@@ -1,17 +1,18 @@
-"""What can be found: one row for each title and each finished message."""
+"""Entries of the full-text index."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
 
-from chat.models.conversation import Conversation, Message
+from chat.models.conversations import Conversation
+from chat.models.messages import Message
 
 
 class SearchEntry(models.Model):
-    """A line of the full-text index. Triggers of the database write it, see `chat.search`; its id grows with time.
+    """A finished message, or the title of a conversation if `message` is null, as an entry of the full-text index.
 
-    Without a message it is the conversation's title.
+    Database triggers write it (see `chat.search.index`). Ids grow with time, so they give the order of results.
     """
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="+")

@@ -1,4 +1,4 @@
-"""Asks the configured provider one question and keeps all that came."""
+"""Sends a request to the configured provider and collects the events of the answer."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from typing import Any, TypeVar
 
 from chat import errors, providers
 from chat.events import Delta, ProviderEvent, Reasoning, StreamFinished, StreamOpened, Usage
+from chat.infra.process import process
 
 T = TypeVar("T")
 
 
 @dataclass
 class Answer:
+    """The events of one answer, and the error that ended it. `seconds` is how long it took."""
+
     events: list[ProviderEvent] = field(default_factory=list)
     error: errors.ProviderError | None = None
     seconds: float = 0.0
@@ -36,12 +39,16 @@ class Answer:
     @property
     def finish(self) -> str | None:
         last = self._only(StreamFinished)
-        assert last is None or self.events[-1] is last, "something came after the finish"
+        assert last is None or self.events[-1] is last, "there are events after the last one"
         return last.reason if last else None
 
     @property
     def opened(self) -> StreamOpened | None:
         return self._only(StreamOpened)
+
+    @property
+    def interrupted(self) -> bool:
+        return type(self.error) is errors.ProviderInterrupted and self.finish is None
 
     def _only(self, kind: type[Any]) -> Any:
         found = [event for event in self.events if isinstance(event, kind)]
@@ -58,7 +65,7 @@ def request(question: str = "hello there", *, max_output_tokens: int = 4096, mod
 
 async def collect(asked: providers.CompletionRequest, answer: Answer | None = None) -> Answer:
     answer = answer or Answer()
-    began = time.monotonic()
+    started = time.monotonic()
     try:
         async with aclosing(providers.stream_completion(asked)) as stream:
             async for events in stream:
@@ -66,21 +73,21 @@ async def collect(asked: providers.CompletionRequest, answer: Answer | None = No
                 answer.events += events
     except errors.ProviderError as error:
         answer.error = error
-    answer.seconds = time.monotonic() - began
+    answer.seconds = time.monotonic() - started
     return answer
 
 
 def run(work: Callable[[], Awaitable[T]]) -> T:
-    """Runs a coroutine function on a loop of its own, closing the clients after it."""
+    """Runs a coroutine function on a new event loop and closes the clients of that loop."""
 
-    async def and_close() -> T:
+    async def run_and_close() -> T:
         try:
             return await work()
         finally:
-            await providers.close()
+            await process.close()
 
-    return asyncio.run(and_close())
+    return asyncio.run(run_and_close())
 
 
-def ask(question: str = "hello there", **more: Any) -> Answer:
-    return run(lambda: collect(request(question, **more)))
+def ask(question: str = "hello there", **options: Any) -> Answer:
+    return run(lambda: collect(request(question, **options)))

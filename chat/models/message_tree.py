@@ -1,4 +1,4 @@
-"""The order of a conversation's messages, of which every one may have several that follow it."""
+"""The tree of messages in a conversation: an edited or regenerated message adds a branch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Iterable
 
 
-class Tree:
-    """The messages of a conversation as ids, each with its parent, in the order they were made."""
+class MessageTree:
+    """Ids of the messages of a conversation with their parents, in order of creation."""
 
     def __init__(self, rows: Iterable[tuple[uuid.UUID, uuid.UUID | None]]) -> None:
+        """`rows` are pairs of message id and parent id, oldest first."""
         self.parents: dict[uuid.UUID, uuid.UUID | None] = {}
         self.children: dict[uuid.UUID | None, list[uuid.UUID]] = {}
         for message_id, parent_id in rows:
@@ -17,7 +18,7 @@ class Tree:
             self.children.setdefault(parent_id, []).append(message_id)
 
     def path_to(self, leaf_id: uuid.UUID | None) -> list[uuid.UUID]:
-        """From the first message down to this one; empty where it is not there."""
+        """The ids from the first message to this one; empty if it is not in the conversation."""
         path: list[uuid.UUID] = []
         step = leaf_id if leaf_id in self.parents else None
         while step is not None:
@@ -27,13 +28,14 @@ class Tree:
         return path
 
     def siblings_of(self, message_id: uuid.UUID) -> list[uuid.UUID]:
+        """The messages with the same parent, this one included. Raises `KeyError` if it is not in the conversation."""
         return self.children[self.parents[message_id]]
 
     def newest_leaf(self, message_id: uuid.UUID) -> uuid.UUID:
-        """The message made last among this one and all that follows from it."""
-        below, waiting = {message_id}, [message_id]
-        while waiting:
-            replies = self.children.get(waiting.pop(), [])
-            below.update(replies)
-            waiting.extend(replies)
-        return next(newest for newest in reversed(self.parents) if newest in below)
+        """The newest of this message and its descendants."""
+        descendants, to_visit = {message_id}, [message_id]
+        while to_visit:
+            replies = self.children.get(to_visit.pop(), [])
+            descendants.update(replies)
+            to_visit.extend(replies)
+        return next(newest for newest in reversed(self.parents) if newest in descendants)

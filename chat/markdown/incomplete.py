@@ -1,6 +1,6 @@
-"""Half-written syntax at the end of a growing text: closed, or held back until it is whole.
+"""Incomplete syntax at the end of a growing text: it is closed, or left out until it is complete.
 
-Only what a viewer sees for a moment depends on this, never the finished text.
+This changes only how an unfinished text looks. The finished text is rendered as it is.
 """
 
 from __future__ import annotations
@@ -9,59 +9,62 @@ import re
 from typing import Final
 
 _FENCE = re.compile(r"[ >]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(`{3,}|~{3,})(.*)")
-_BARE = re.compile(r"[\s>#*+=_~`|:!\\.-]*(?:\d{1,9}[.)]?)?[\s>#*+=_~`|:!\\-]*(?:\[[ xX]?\]?\s*)?[*_~`]*")
+_MARKER_LINE = re.compile(r"[\s>#*+=_~`|:!\\.-]*(?:\d{1,9}[.)]?)?[\s>#*+=_~`|:!\\-]*(?:\[[ xX]?\]?\s*)?[*_~`]*")
 _BLOCK_START = re.compile(r"\s*(?:$|[>#|]|(?:[-*+]|\d{1,9}[.)])\s)")
 _SPECIAL = re.compile(r"[\\`*_~!\[\]<]")
 _TOKEN = re.compile(r"\\.|`+|\*{1,3}|_{1,3}|~~|!?\[|\]\(?|<(?=https?:|mailto:)")
 _DESTINATION = re.compile(r"<?(?:[^()\s<>]|\([^()\s]*\))*>?(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)")
-_UNFINISHED = re.compile(r"<?[^\s<>]{0,2000}+>?(?:\s{1,50}+(?:[\"'].{0,200})?)?")
-_LONGEST_DESTINATION: Final = 2300
-_MARKS: Final = " \t>#*+=_~`|:-"
-_LONGEST_MARKER: Final = 40
-_LONGEST_LABEL: Final = 300
-_MOST_OPEN: Final = 30
+_INCOMPLETE_DESTINATION = re.compile(r"<?[^\s<>]{0,2000}+>?(?:\s{1,50}+(?:[\"'].{0,200})?)?")
+_MAX_DESTINATION_CHARS: Final = 2300
+_MARKER_CHARS: Final = " \t>#*+=_~`|:-"
+_MAX_MARKER_CHARS: Final = 40
+_MAX_LABEL_CHARS: Final = 300
+_MAX_OPEN: Final = 30
 
 
-def mend(source: str) -> str:
-    """`source` as it should be rendered now, given that more of it will come."""
-    head, newline, last = source.rpartition("\n")
-    head += newline
-    if _in_fence(head):
-        return head if not last.strip(" `~>") else source
-    if _is_only_syntax(last) or last.lstrip().startswith("|"):
+def complete_syntax(source: str) -> str:
+    """The source to render now, while more text will follow: ends with complete syntax."""
+    lines, newline, last = source.rpartition("\n")
+    lines += newline
+    if _is_in_fence(lines):
+        return lines if not last.strip(" `~>") else source
+    if _may_be_marker(last) or last.lstrip().startswith("|"):
         last = ""
-    source = _without_table_header(head) if not last else head + last
+    source = _without_table_header(lines) if not last else lines + last
     start = _paragraph_start(source)
-    return source[:start] + _Inline(source[start:]).mended()
+    return source[:start] + _InlineSyntax(source[start:]).completed()
 
 
-def _is_only_syntax(line: str) -> bool:
-    """Whether a line so far has nothing but what may become a marker, a rule or a fence."""
-    if not line.strip(_MARKS) or _FENCE.fullmatch(line):
+def _may_be_marker(line: str) -> bool:
+    """Whether the line so far may become a list marker, a heading marker, a rule or a fence."""
+    if not line.strip(_MARKER_CHARS) or _FENCE.fullmatch(line):
         return True
-    return len(line) <= _LONGEST_MARKER and _BARE.fullmatch(line) is not None
+    return len(line) <= _MAX_MARKER_CHARS and _MARKER_LINE.fullmatch(line) is not None
 
 
-def _in_fence(lines: str) -> bool:
-    mark = ""
-    for line in lines.splitlines() if "```" in lines or "~~~" in lines else ():
-        if found := _FENCE.match(line):
-            if not mark:
-                mark = found[1]
-            elif found[1].startswith(mark) and not found[2].strip():
-                mark = ""
-    return bool(mark)
+def _is_in_fence(lines: str) -> bool:
+    """Whether a fenced code block is open at the end."""
+    if "```" not in lines and "~~~" not in lines:
+        return False
+    fence = ""
+    for line in lines.splitlines():
+        if match := _FENCE.match(line):
+            if not fence:
+                fence = match[1]
+            elif match[1].startswith(fence) and not match[2].strip():
+                fence = ""
+    return bool(fence)
 
 
 def _without_table_header(source: str) -> str:
-    """A header row turns from text into a table with the line below it: wait for that."""
+    """Leave out a table's first row at the end: it is text until the line below it makes it a table."""
     before, _, row = source.removesuffix("\n").rpartition("\n")
     is_first = not before.rpartition("\n")[2].lstrip().startswith("|")
     return source[: len(before) + bool(before)] if row.lstrip().startswith("|") and is_first else source
 
 
 def _paragraph_start(source: str) -> int:
-    """Where the lines begin whose inline syntax can still be open."""
+    """The start of the last lines in which inline syntax can be open."""
     start = len(source.rstrip("\n"))
     while start > 0:
         start = source.rfind("\n", 0, start) + 1
@@ -71,20 +74,23 @@ def _paragraph_start(source: str) -> int:
     return 0
 
 
-class _Inline:
-    """Scans a paragraph once for what is open at its end."""
+class _InlineSyntax:
+    """Scans a paragraph once for inline syntax that is open at its end."""
 
     def __init__(self, text: str) -> None:
         self._text = text.rstrip("\n").removesuffix("\\")
         self._open: list[tuple[str, int]] = []
+        """Marks without their closing mark, and their positions."""
         self._removed: list[tuple[int, int]] = []
+        """Ranges of the text that are not shown."""
 
-    def mended(self) -> str:
+    def completed(self) -> str:
+        """The paragraph with closing marks at its end, or unchanged if too much is open."""
         position = 0
-        while special := _SPECIAL.search(self._text, position):  # most text has none, and this finds that out quickly
+        while special := _SPECIAL.search(self._text, position):  # a fast search: most text has no special character
             token = _TOKEN.match(self._text, special.start())
-            position = self._take(token[0], token.start(), token.end()) if token else special.end()
-            if len(self._open) > _MOST_OPEN:
+            position = self._handle(token[0], token.start(), token.end()) if token else special.end()
+            if len(self._open) > _MAX_OPEN:
                 return self._text
         closing = self._close()
         text = self._text
@@ -92,8 +98,8 @@ class _Inline:
             text = text[:start] + text[end:]
         return text.rstrip() + closing if closing else text
 
-    def _take(self, mark: str, start: int, end: int) -> int:
-        """Handles one token; returns where to go on."""
+    def _handle(self, mark: str, start: int, end: int) -> int:
+        """Handle one token. Returns the position of the next one."""
         if mark[0] == "`":
             return self._code_span(mark, start, end)
         if mark[0] in "*_~":
@@ -135,7 +141,9 @@ class _Inline:
             del self._open[opened:]
             return destination.end()
         rest = len(self._text) - end
-        if not rest or (mark == "](" and rest <= _LONGEST_DESTINATION and _UNFINISHED.fullmatch(self._text, end)):
+        if not rest or (
+            mark == "](" and rest <= _MAX_DESTINATION_CHARS and _INCOMPLETE_DESTINATION.fullmatch(self._text, end)
+        ):
             self._text = self._text[: at if bracket[0] == "!" else start]
             return len(self._text)
         del self._open[opened:]
@@ -146,7 +154,7 @@ class _Inline:
         for mark, start in reversed(self._open):
             inside = self._text[start + len(mark) :]
             if mark[-1] == "[":
-                if len(inside) <= _LONGEST_LABEL:
+                if len(inside) <= _MAX_LABEL_CHARS:
                     self._removed.append((start, start + len(mark)))
             elif inside.strip():
                 closing += mark
