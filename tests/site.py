@@ -77,7 +77,7 @@ class Site:
         with (self.folder / "server.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, *command], cwd=self.root, env=self.env, stdout=log, stderr=log)
         self.processes.append(process)
-        self._wait_until_up(process)
+        self.wait_until_up(process)
         return self.url
 
     @property
@@ -88,7 +88,7 @@ class Site:
     def log(self) -> str:
         return (self.folder / "server.log").read_text(errors="replace")
 
-    def _wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
+    def wait_until_up(self, process: subprocess.Popen[bytes]) -> None:
         def is_up() -> bool:
             if process.poll() is not None:
                 raise RuntimeError(f"the server ended at once:\n{self.log}")

@@ -83,7 +83,7 @@ def test_runserver_saves_when_it_reloads_and_when_it_is_told_to_stop(
     with (site.folder / "server.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=site.env, stdout=log, stderr=log, start_new_session=True)
     site.processes.append(process)
-    site._wait_until_up(process)
+    site.wait_until_up(process)
     gate = Gate()
     upstream.always(gated(gate, before=["kept "]))
     try:
@@ -94,7 +94,7 @@ def test_runserver_saves_when_it_reloads_and_when_it_is_told_to_stop(
         time.sleep(0.3)
         (ROOT / "chat" / "__init__.py").touch()
         _wait_for(lambda: site.shell(SAVED) == "3 3 0")
-        site._wait_until_up(process)
+        site.wait_until_up(process)
         for _ in range(3):
             alice.send("go")
         gate.wait_until_reached(3)
