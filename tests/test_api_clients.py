@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.api import Api, api_of_a_site, sent
+from tests.encoder_texts import texts
 from tests.fakes import Gate, Script, error, gated, reset_after, text, tokens
 from tests.judges import DATA_LINES, UI_MESSAGES, judge
-from tests.test_wire_clients import texts
 
 CLIENTS = (*DATA_LINES, *UI_MESSAGES)
 STATEFUL = ("react4x", *UI_MESSAGES)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,32 +14,13 @@ from chat import errors
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage
 from chat.streaming.encoders import encoder_for
 from chat.streaming.error_bodies import body
+from tests.encoder_texts import texts
 from tests.judges import DATA_LINES, UI_MESSAGES, judge
 
-TEXTS = 200 if os.environ.get("SOAK") == "1" else 12
 STARTED = Started(message_id="m-1", model="gpt-4o-mini")
 COMPLETE = Finished(status="complete", usage=Usage(prompt_tokens=3, completion_tokens=5))
 BROKEN = Failed(status="interrupted", code="upstream-busy", message="The service is busy.", retry_after=7)
 NOTICE = "The service is busy. Try again in 7 s."
-TRAPS = [
-    "Hello",
-    " world",
-    "[DONE]",
-    "data: x",
-    "\n",
-    "\r\n",
-    "\r",
-    "  ",
-    "😀",
-    "é",
-    "漢字",
-    "\ufeff",
-    "\u2028",
-    "0:",
-    '"',
-]
-TRAPS += ["\\n", ":", "event: error", "{}", "<b>", "null", "\t", "id: 3", "\x00", "\x85", "a b c "]
-
 ENDS = {
     "complete": "stop",
     "truncated": "length",
@@ -120,12 +99,6 @@ def site() -> Iterator[Site]:
     site.server.shutdown()
     site.server.server_close()
     thread.join()
-
-
-def texts() -> list[list[str]]:
-    """Answers in pieces, the same in every run."""
-    chance = random.Random(7)
-    return [["hi"], *[chance.choices(TRAPS, k=chance.randint(1, 20)) for _ in range(TEXTS)]]
 
 
 def reply(protocol: str, events: Sequence[LogEvent], cut: int = 0) -> Reply:
