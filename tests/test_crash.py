@@ -165,6 +165,7 @@ def test_an_answer_is_stopped_at_another_process(pair: Pair, upstream: FakeUpstr
 def test_a_paused_process_is_not_taken_for_dead(pair: Pair, upstream: FakeUpstream) -> None:
     site, alice_at = pair
     here, there = alice_at(0), alice_at(1)
+    there.ask("hello")  # only a process that had an answer writes heartbeats
     gate = Gate()
     upstream.enqueue(gated(gate, before=["slow "], after=["but sure"]))
     chat, answer = ids_in(here.send("sleep"))
