@@ -1,4 +1,4 @@
-"""Unmodified published clients read what the encoders send, however the network cuts it."""
+"""Unmodified published clients read the output of the encoders, in any division into network chunks."""
 
 from __future__ import annotations
 
