@@ -2,8 +2,8 @@
 
 The live article has, in this order, the element that holds the connection, one with the id `…-reasoning`, and in its
 body `<div id="…-done">` and `<div id="…-tail">`, which hold what the page shows first. After that the top-level
-elements in the tail are changed one by one, mostly by appending text to the last one, so that little is sent twice. No script
-may add elements behind them or at the end of one of them.
+elements in the tail are changed one by one, mostly by appending text to the last one, so that little is sent twice. No
+script may add elements behind them or at the end of one of them.
 """
 
 from __future__ import annotations
