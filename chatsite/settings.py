@@ -1,4 +1,4 @@
-"""All settings. Every one that operators may change comes from the environment; see .env.example."""
+"""All settings. Those that operators may change come from the environment; `.env.example` explains them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if DEBUG and not set(ALLOWED_HOSTS) <= _LOCAL_HOSTS:
 
 
 def _secret_key() -> str:
-    """From the environment, else made once and kept in a file only its owner can read."""
+    """From the environment, else created once and kept in a file that only its owner can read."""
     if given := env.text("SECRET_KEY"):
         if len(given) < 32:
             raise ImproperlyConfigured("SECRET_KEY must have at least 32 characters.")
@@ -96,7 +96,7 @@ INSTALLED_APPS = [
 LANGUAGE_CODE = "en"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGES = available_languages(LOCALE_PATHS[0])
-# With English alone nothing is looked up in catalogues, and no page is half in Django's own languages.
+# Off with English alone: no look-ups in catalogues, and no page that mixes English with a translation of Django's.
 USE_I18N = len(LANGUAGES) > 1
 
 MIDDLEWARE = [
