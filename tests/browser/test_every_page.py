@@ -58,7 +58,7 @@ NO_PAGES = {
     *("api-chat", "api-chat-stream", "api-chat-stop", "api-openapi", "api-completion", "stream-check"),
     *("healthz", "readyz", "metrics"),
 }
-ERRORS = ("400.html", "403.html", "403_csrf.html", "404.html", "500.html")
+ERRORS = ("400.html", "403.html", "403_csrf.html", "404.html", "500.html", "503.html")
 
 
 def test_no_page_is_forgotten() -> None:
