@@ -12,10 +12,11 @@ from typing import Any
 import django
 from django.core.exceptions import ImproperlyConfigured
 
-from chatsite import environment as env
+from chatsite.env import Environment, channel_layer_host
+from chatsite.languages import available_languages
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env.load_dotenv(BASE_DIR / ".env")
+env = Environment(BASE_DIR / ".env")
 
 DEBUG = env.flag("DEBUG", False)
 HTTPS_ONLY = env.flag("HTTPS_ONLY", True)
@@ -94,18 +95,19 @@ INSTALLED_APPS = [
 
 LANGUAGE_CODE = "en"
 LOCALE_PATHS = [BASE_DIR / "locale"]
-LANGUAGES = env.languages(LOCALE_PATHS[0])
+LANGUAGES = available_languages(LOCALE_PATHS[0])
 # With English alone nothing is looked up in catalogues, and no page is half in Django's own languages.
 USE_I18N = len(LANGUAGES) > 1
 
 MIDDLEWARE = [
-    "chatsite.request_log.request_log",
+    "chatsite.middleware.request_log.request_log",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "chatsite.middleware.security_headers",
-    "chatsite.bodies.whole_forms",
-    "chatsite.api_callers.api_callers",
-    "chatsite.middleware.StaticFiles",
+    "chatsite.middleware.security_headers.security_headers",
+    "chatsite.middleware.multipart.complete_forms_only",
+    "chatsite.middleware.api_access.one_credential",
+    "chatsite.middleware.api_access.ApiCors",
+    "chatsite.middleware.static_files.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     *(("django.middleware.locale.LocaleMiddleware",) if USE_I18N else ()),
     "django.middleware.common.CommonMiddleware",
@@ -164,9 +166,21 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 if not _COLLECTED:
     warnings.filterwarnings("ignore", "No directory at", UserWarning)
 
+# Which paths and origins: chatsite.middleware.api_access.ApiCors.
+CORS_ALLOW_METHODS = ("GET", "POST")
+CORS_ALLOW_HEADERS = ("Authorization", "Content-Type", "Last-Event-ID", "User-Agent")
+CORS_EXPOSE_HEADERS = (
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Experimental-Stream-Data",
+    "X-Vercel-AI-UI-Message-Stream",
+)
+CORS_PREFLIGHT_MAX_AGE = 600
+
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
-FILE_UPLOAD_HANDLERS = ["chat.uploads.RefuseFiles"]
+FILE_UPLOAD_HANDLERS = ["chatsite.middleware.multipart.RefuseFileUploads"]
 
 SESSION_ENGINE = "chat.accounts.session_store"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
@@ -197,16 +211,12 @@ _redis_options: dict[str, Any] = {
     "SOCKET_CONNECT_TIMEOUT": 0.25,
     "SOCKET_TIMEOUT": 0.25,
 }
-_redis_host: dict[str, Any] = {"socket_timeout": 1, "socket_connect_timeout": 0.5}
 if REDIS_SENTINELS:
     _redis_options |= {
         "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
         "SENTINELS": REDIS_SENTINELS,
         "SENTINEL_KWARGS": {"socket_timeout": 0.25, "socket_connect_timeout": 0.25},
     }
-    _redis_host |= env.behind_sentinels(REDIS_URL, REDIS_SENTINELS)
-else:
-    _redis_host["address"] = REDIS_URL
 
 
 def _cache(prefix: str) -> dict[str, Any]:
@@ -230,7 +240,7 @@ if REDIS_URL:
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
             "CONFIG": {
-                "hosts": [_redis_host],
+                "hosts": [channel_layer_host(REDIS_URL, REDIS_SENTINELS)],
                 "prefix": "chat",
             },
         }
@@ -242,8 +252,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "json": {"()": "chatsite.logs.JsonFormatter"},
-        "line": {"()": "chatsite.logs.LineFormatter"},
+        "json": {"()": "chatsite.logging.JsonFormatter"},
+        "line": {"()": "chatsite.logging.LineFormatter"},
     },
     "handlers": {
         "console": {

@@ -1,4 +1,4 @@
-"""The site's addresses: the product's own, the admin, the icon."""
+"""The addresses of the whole site: those of `chat`, the admin, the icon."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from chatsite.error_views import bad_request
+from chatsite.error_views import bad_request, server_error
 
 handler400 = bad_request
+handler500 = server_error
 
 urlpatterns = [
     path("", include("chat.urls")),

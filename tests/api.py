@@ -6,7 +6,6 @@ import contextlib
 import json
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import httpx2
 
 from tests.fakes import FakeProvider
 from tests.site import Site
+from tests.waiting import wait_until
 
 WAIT = 10.0
 BRANCH = """
@@ -89,11 +89,12 @@ class Api:
 
     def ended(self, chat_id: str, who: str = "alice") -> tuple[str, str, str]:
         """The newest answer of a chat, once it has ended."""
-        deadline = time.monotonic() + WAIT
-        while (newest := self.messages(chat_id, who)[-1])[1] in ("pending", "streaming"):
-            assert time.monotonic() < deadline, newest
-            time.sleep(0.02)
-        return newest
+
+        def newest() -> tuple[str, str, str] | None:
+            message = self.messages(chat_id, who)[-1]
+            return None if message[1] in ("pending", "streaming") else message
+
+        return wait_until(newest, WAIT)
 
     def close(self) -> None:
         self.http.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Any
 import pytest
 
 from tests.api import Api, api_of_a_site, sent
+from tests.encoder_texts import texts
 from tests.fakes import Gate, Script, error, gated, reset_after, text, tokens
 from tests.judges import DATA_LINES, UI_MESSAGES, judge
-from tests.test_wire_clients import texts
+from tests.waiting import wait_until
 
 CLIENTS = (*DATA_LINES, *UI_MESSAGES)
 STATEFUL = ("react4x", *UI_MESSAGES)
@@ -40,7 +40,7 @@ def api(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterator[Ap
 
 @dataclass
 class Job:
-    """What a client does, and what the model says to each of its requests."""
+    """The steps of a client, and the response of the provider to each of its requests."""
 
     steps: list[dict[str, Any]]
     scripts: list[Script]
@@ -57,7 +57,7 @@ def jobs_of(client: str) -> dict[str, Job]:
     jobs = {
         "two": Job([*say, {"send": "two"}], [text("first"), text(WORDS)], path),
         "again": Job([*say, {"regenerate": True}], [text("first"), text("second")], path),
-        "stopped": Job([{"stopAt": 8}, *say, {"send": "two"}], [tokens(900, 0.02), text("goes on")], path),
+        "stopped": Job([{"stopAt": 8}, *say, {"send": "two"}], [tokens(900, 0.02), text("continues")], path),
         "refused": Job(say, [], path, who="sam"),
         "failing": Job(say, [error(429, headers={"Retry-After": "30"})], path),
         "cut": Job(say, [reset_after("some words ")], path),
@@ -83,15 +83,15 @@ class Outcome:
     asked: list[list[tuple[str, str]]]
 
 
-Exam = Callable[[str, str], Outcome]
+ResultOf = Callable[[str, str], Outcome]
 
 
 @pytest.fixture(scope="module")
-def exam(api: Api) -> Exam:
-    """What became of one job. A client does all its jobs at once: starting Node costs more than they do."""
+def result_of(api: Api) -> ResultOf:
+    """The outcome of one job. All jobs of a client run in one Node process."""
     done: dict[str, dict[str, Outcome]] = {}
 
-    def sit(client: str) -> dict[str, Outcome]:
+    def run_jobs(client: str) -> dict[str, Outcome]:
         jobs = jobs_of(client)
         if client in UI_MESSAGES:
             api.upstream.enqueue(text("so it is"))
@@ -99,7 +99,7 @@ def exam(api: Api) -> Exam:
         before = len(api.upstream.chats())
         for job in jobs.values():
             api.upstream.enqueue(*job.scripts)
-        papers = [
+        requests = [
             {
                 "id": f"{client} {name}",
                 "url": api.url + job.path,
@@ -110,16 +110,16 @@ def exam(api: Api) -> Exam:
             }
             for name, job in jobs.items()
         ]
-        results = judge(client, [{key: value for key, value in paper.items() if value} for paper in papers])
+        results = judge(client, [{key: value for key, value in request.items() if value} for request in requests])
         outcomes, asked = {}, api.asked()[before:]
         for (name, job), result in zip(jobs.items(), results, strict=True):
-            mine, asked = asked[: len(job.scripts)], asked[len(job.scripts) :]
-            outcomes[name] = Outcome(result=result, chat=f"{client} {name}", asked=mine)
+            own, asked = asked[: len(job.scripts)], asked[len(job.scripts) :]
+            outcomes[name] = Outcome(result=result, chat=f"{client} {name}", asked=own)
         return outcomes
 
     def outcome(client: str, name: str) -> Outcome:
         if client not in done:
-            done[client] = sit(client)
+            done[client] = run_jobs(client)
         return done[client][name]
 
     return outcome
@@ -130,8 +130,8 @@ def said(outcome: Outcome) -> tuple[str, str | None]:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_messages_are_answered_with_the_conversation_in_mind(exam: Exam, api: Api, client: str) -> None:
-    outcome = exam(client, "two")
+def test_earlier_messages_are_sent_to_the_model(result_of: ResultOf, api: Api, client: str) -> None:
+    outcome = result_of(client, "two")
     assert said(outcome) == (WORDS, None)
     assert outcome.asked == [[("user", "one")], [("user", "one"), ("assistant", "first"), ("user", "two")]]
     stored = [content for _role, _status, content in api.messages(outcome.chat)]
@@ -139,16 +139,16 @@ def test_messages_are_answered_with_the_conversation_in_mind(exam: Exam, api: Ap
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_any_text_comes_out_identical(exam: Exam, client: str) -> None:
+def test_any_text_comes_out_identical(result_of: ResultOf, client: str) -> None:
     for number, pieces in enumerate(texts()[:4]):
         expected = "".join(pieces).replace("\x00", "\N{REPLACEMENT CHARACTER}")
-        assert said(exam(client, f"text {number}")) == (expected, None)
-    assert said(exam(client, "plain")) == (WORDS, None)
+        assert said(result_of(client, f"text {number}")) == (expected, None)
+    assert said(result_of(client, "plain")) == (WORDS, None)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_regenerating_puts_another_answer_beside_the_first(exam: Exam, api: Api, client: str) -> None:
-    outcome = exam(client, "again")
+def test_regenerating_adds_another_answer_to_the_question(result_of: ResultOf, api: Api, client: str) -> None:
+    outcome = result_of(client, "again")
     assert said(outcome) == ("second", None)
     assert [message["role"] for message in outcome.result["messages"]] == ["user", "assistant"]
     assert outcome.asked == [[("user", "one")], [("user", "one")]]
@@ -157,9 +157,9 @@ def test_regenerating_puts_another_answer_beside_the_first(exam: Exam, api: Api,
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_stopping_ends_the_upstream_and_the_chat_goes_on_at_once(exam: Exam, api: Api, client: str) -> None:
-    outcome = exam(client, "stopped")
-    assert said(outcome) == ("goes on", None)
+def test_stopping_ends_the_request_and_the_chat_continues_at_once(result_of: ResultOf, api: Api, client: str) -> None:
+    outcome = result_of(client, "stopped")
+    assert said(outcome) == ("continues", None)
     assert len(outcome.asked[1]) == 3
     assert outcome.asked[1][1][1].startswith("word0 ")
     assert "word899" not in outcome.asked[1][1][1]
@@ -173,8 +173,8 @@ def test_stopping_ends_the_upstream_and_the_chat_goes_on_at_once(exam: Exam, api
 
 
 @pytest.mark.parametrize("client", UI_MESSAGES)
-def test_editing_a_question_puts_another_beside_it(exam: Exam, api: Api, client: str) -> None:
-    outcome = exam(client, "edited")
+def test_editing_a_question_adds_another_version(result_of: ResultOf, api: Api, client: str) -> None:
+    outcome = result_of(client, "edited")
     assert said(outcome) == ("better", None)
     assert outcome.asked == [[("user", "right")]]
     assert [content for _role, _status, content in api.messages(outcome.chat)] == ["right", "better"]
@@ -186,32 +186,32 @@ def test_editing_a_question_puts_another_beside_it(exam: Exam, api: Api, client:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_the_hook_shows_a_limit_as_one_sentence_with_the_wait(exam: Exam, client: str) -> None:
-    result = exam(client, "refused").result
+def test_the_hook_shows_a_limit_as_one_sentence_with_the_wait(result_of: ResultOf, client: str) -> None:
+    result = result_of(client, "refused").result
     assert re.match(r"You have reached your limit of 2 messages per day\. Try again in \d+ seconds?\b", result["error"])
     assert result["statusCode"] in (None, 429)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_the_hook_shows_why_the_provider_failed(exam: Exam, client: str) -> None:
+def test_the_hook_shows_why_the_provider_failed(result_of: ResultOf, client: str) -> None:
     for name in ("failing", "plain failing"):
-        text, shown = said(exam(client, name))
+        text, shown = said(result_of(client, name))
         assert text == ""
         assert re.search(r"busy.*\b30\b", shown or "")
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_an_answer_that_was_cut_never_looks_complete(exam: Exam, client: str) -> None:
-    text, shown = said(exam(client, "cut"))
+def test_an_interrupted_answer_never_looks_complete(result_of: ResultOf, client: str) -> None:
+    text, shown = said(result_of(client, "cut"))
     assert text.startswith("some words ")
     assert "was interrupted" in (text if client in ("ai2", "ai3") else shown or "")
-    assert exam(client, "plain cut").result["error"]
+    assert result_of(client, "plain cut").result["error"]
 
 
 @pytest.mark.parametrize("client", COMPLETIONS)
-def test_completions_are_answered(exam: Exam, client: str) -> None:
+def test_completions_are_answered(result_of: ResultOf, client: str) -> None:
     for number in range(len(COMPLETIONS[client])):
-        assert said(exam(client, f"completion {number}")) == (WORDS, None)
+        assert said(result_of(client, f"completion {number}")) == (WORDS, None)
 
 
 @pytest.mark.parametrize("client", ["ai5", "ai", "react4x"])
@@ -235,10 +235,12 @@ def test_a_reloaded_page_shows_the_running_answer_once(api: Api, client: str) ->
 
 
 def open_when_resumed(api: Api, gate: Gate) -> None:
-    seen, deadline = resumptions(api), time.monotonic() + 40
-    while resumptions(api) == seen and time.monotonic() < deadline:
-        time.sleep(0.05)
-    gate.open()
+    """Open the gate once a client has resumed; after 40 seconds in any case, so that the test ends."""
+    before = resumptions(api)
+    try:
+        wait_until(lambda: resumptions(api) > before, 40, interval=0.05)
+    finally:
+        gate.open()
 
 
 def resumptions(api: Api) -> int:

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 import uvicorn
 
-from chatsite import bodies
+from chatsite.server.body_limit import RequestBodyLimit
 from tests.fakes import FakeProvider
 from tests.services import postgres_database
 from tests.site import Site, free_port, ids_in, token_in
@@ -92,13 +92,14 @@ def test_a_request_with_two_ways_to_tell_its_length_is_refused(served: Site) -> 
     assert status(talk(served, head("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n")) == 400
 
 
-def test_a_body_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_never_ends_is_not_waited_for() -> None:
     async def reads_all(_scope: Any, receive: Any, _send: Any) -> None:
         while (await receive()).get("more_body"):
             pass
 
-    monkeypatch.setattr(bodies, "PATIENCE", 0.3)
-    config = uvicorn.Config(bodies.BodyLimit(reads_all), port=free_port(), log_level="error", lifespan="off")
+    config = uvicorn.Config(
+        RequestBodyLimit(reads_all, timeout=0.3), port=free_port(), log_level="error", lifespan="off"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

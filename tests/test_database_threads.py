@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from chat.infra.database_threads import MOST
+from chat.infra.database_threads import MAX_THREADS
 from tests.fakes import FakeProvider, Gate, gated
 from tests.services import POSTGRES, name_of
 from tests.site import Site, ids_in
@@ -39,12 +39,12 @@ def test_open_streams_hold_no_connection(make_site: Callable[..., Site], postgre
             opened.release()
             leave.wait(30)
 
-    watchers = [threading.Thread(target=watch) for _ in range(MOST * 3)]
+    watchers = [threading.Thread(target=watch) for _ in range(MAX_THREADS * 3)]
     for watcher in watchers:
         watcher.start()
     try:
         assert all(opened.acquire(timeout=30) for _ in watchers)
-        assert ask("SELECT count(*)", postgres) <= MOST + SHARED
+        assert ask("SELECT count(*)", postgres) <= MAX_THREADS + SHARED
         assert ask("SELECT count(*) FILTER (WHERE state <> 'idle')", postgres) == 0
     finally:
         leave.set()

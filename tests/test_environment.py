@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 
-from chatsite.environment import languages
+from chatsite.env import Environment
+from chatsite.languages import available_languages
 from tests.site import Site
 
 SECRET = "canary-5up3r"
@@ -70,6 +73,80 @@ def test_an_empty_value_counts_as_unset(make_site: Callable[..., Site]) -> None:
     assert site.shell("from django.conf import settings as s; print(s.CHAT_STALL_TIMEOUT, s.TIME_ZONE)") == "60 UTC"
 
 
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Environment]]:
+    """Environments with these lines in `.env`; what that adds to the process's variables is removed again."""
+    before = dict(os.environ)
+
+    def make(*lines: str, **variables: str) -> Environment:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        (tmp_path / ".env").write_text("\n".join(lines))
+        return Environment(tmp_path / ".env")
+
+    yield make
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+
+
+def test_a_value_in_the_dotenv_file_is_read(read: Callable[..., Environment]) -> None:
+    assert read("export A_NAME='a value'").text("A_NAME") == "a value"
+
+
+def test_the_environment_wins_over_the_dotenv_file(read: Callable[..., Environment]) -> None:
+    assert read("A_NAME=file", A_NAME="environment").text("A_NAME") == "environment"
+
+
+def test_a_value_in_the_dotenv_file_is_taken_as_it_is_written(read: Callable[..., Environment]) -> None:
+    assert read("A_NAME=pass${word}").text("A_NAME") == "pass${word}"
+
+
+@pytest.mark.parametrize(
+    ("value", "flag"), [("1", True), (" On ", True), ("yes", True), ("0", False), ("FALSE", False)]
+)
+def test_a_flag_has_common_spellings(read: Callable[..., Environment], value: str, flag: bool) -> None:
+    assert read(A_NAME=value).flag("A_NAME", not flag) is flag
+
+
+def test_a_relative_sqlite_path_is_in_the_data_folder(read: Callable[..., Environment], tmp_path: Path) -> None:
+    database = read(A_NAME="sqlite:///chat.db").database("A_NAME", tmp_path)
+    assert database["NAME"] == f"{tmp_path}/chat.db"
+
+
+def test_an_absolute_sqlite_path_is_kept(read: Callable[..., Environment], tmp_path: Path) -> None:
+    database = read(A_NAME=f"sqlite:///{tmp_path}/a%20b.db").database("A_NAME", Path("unused"))
+    assert database["NAME"] == f"{tmp_path}/a b.db"
+
+
+def test_a_postgres_address_becomes_settings(read: Callable[..., Environment], tmp_path: Path) -> None:
+    value = "postgres://al%40ice:p%2Fw@db.example.org:5433/chat?sslmode=require"
+    database = read(A_NAME=value).database("A_NAME", tmp_path)
+    assert database["ENGINE"] == "django.db.backends.postgresql"
+    assert [database[name] for name in ("USER", "PASSWORD", "HOST", "NAME")] == [
+        "al@ice",
+        "p/w",
+        "db.example.org",
+        "chat",
+    ]
+    assert str(database["PORT"]) == "5433"
+    assert database["OPTIONS"] == {"connect_timeout": 5, "sslmode": "require"}
+    assert (database["CONN_MAX_AGE"], database["CONN_HEALTH_CHECKS"]) == (300, True)
+
+
+def test_a_postgres_server_may_be_named_by_its_socket_folder(read: Callable[..., Environment], tmp_path: Path) -> None:
+    database = read(A_NAME="postgres:///chat?host=/run/postgresql").database("A_NAME", tmp_path)
+    assert database["HOST"] == "/run/postgresql"
+    assert "host" not in database["OPTIONS"]
+
+
+@pytest.mark.parametrize(
+    "value", ["sqlite://", "sqlite://:memory:", "sqlite:///:memory:", "mysql://h/n", "postgres://h"]
+)
+def test_no_other_database_is_accepted(read: Callable[..., Environment], tmp_path: Path, value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="A_NAME must be a sqlite:/// or postgres:// address"):
+        read(A_NAME=value).database("A_NAME", tmp_path)
+
+
 @pytest.mark.django_db
 def test_a_page_is_whole_in_english_whatever_a_browser_asks_for(client: Client) -> None:
     page = client.get("/accounts/login/", headers={"Accept-Language": "de"}).content.decode()
@@ -82,4 +159,4 @@ def test_a_catalogue_adds_its_language(tmp_path: Path) -> None:
         folder = tmp_path / locale / "LC_MESSAGES"
         folder.mkdir(parents=True)
         (folder / f"django.{suffix}").touch()
-    assert [code for code, _name in languages(tmp_path)] == ["en", "pt-br"]
+    assert [code for code, _name in available_languages(tmp_path)] == ["en", "pt-br"]

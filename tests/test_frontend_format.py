@@ -109,7 +109,7 @@ def test_every_template_is_used() -> None:
     """By another template, by Python, or because Django looks for a template of this name."""
     templates = {str(path.relative_to(TEMPLATES)): without_comments(path.read_text()) for path in ALL_TEMPLATES}
     python = "".join(path.read_text() for folder in ("chat", "chatsite") for path in (ROOT / folder).rglob("*.py"))
-    shown_by_name = set(re.findall(r'show\(\s*request,\s*"(\w+)"', python))
+    admin_pages = set(re.findall(r'render_page\(\s*request,\s*"(\w+)"', python))
     known_to_django = {
         str(path.relative_to(folder))
         for folder in get_app_template_dirs("templates")
@@ -123,7 +123,7 @@ def test_every_template_is_used() -> None:
             f'"{name}"' in python
             or name in known_to_django
             or bool(of_models.fullmatch(name))
-            or name.removeprefix("admin/chat/").removesuffix(".html") in shown_by_name
+            or name.removeprefix("admin/chat/").removesuffix(".html") in admin_pages
             or any(re.search(rf'{{% (?:extends|include) "{re.escape(name)}"', text) for text in others)
         )
 

@@ -42,20 +42,12 @@ from chat.models import (
 from chat.usage import prices, reconciliation, reports
 from chat.usage.reports import DateRange
 from tests.fakes import (
-    DONE,
     FakeProvider,
     Gate,
-    Hang,
-    Script,
-    chunk,
-    close_after,
-    error,
     gated,
-    reset,
-    stream,
     text,
-    usage_chunk,
 )
+from tests.ledger import STATUSES_BY_KIND, LedgerProvider
 
 SOAK = os.environ.get("SOAK") == "1"
 PRICES = {"cheap": (150_000, 75_000, 600_000), "dear": (2_500_000, None, 10_000_000), "free": (0, 0, 0)}
@@ -107,72 +99,6 @@ def catalogue(transactional_db: Any, monkeypatch: pytest.MonkeyPatch) -> Iterato
 # One row for each generation
 
 
-class Provider:
-    """Succeeds or fails as the question says, and remembers the usage it reported."""
-
-    def __init__(self) -> None:
-        self.random = random.Random(8)
-        self.reported: list[tuple[str, int, int, int, int]] = []
-
-    def __call__(self, request: dict[str, Any]) -> Script:
-        body = request["json"]
-        kind = body["messages"][-1]["content"].split()[0]
-        return getattr(self, f"_{kind}")(body["model"])
-
-    def _usage(self, model: str) -> bytes:
-        prompt = self.random.randrange(1, 5000)
-        cached, completion = self.random.randrange(0, prompt + 1), self.random.randrange(1, 900)
-        thought = self.random.randrange(0, completion + 1)
-        self.reported.append((model, prompt, cached, completion, thought))
-        return usage_chunk(
-            prompt,
-            completion,
-            prompt_tokens_details={"cached_tokens": cached},
-            completion_tokens_details={"reasoning_tokens": thought},
-        )
-
-    def _fine(self, model: str) -> Script:
-        return stream("Good ", "day.", chunk(finish="stop"), self._usage(model), DONE)
-
-    def _long(self, model: str) -> Script:
-        return stream(chunk(reasoning_content="Hm."), "Well", chunk(finish="length"), self._usage(model), DONE)
-
-    def _filtered(self, model: str) -> Script:
-        return stream("Well", chunk(finish="content_filter"), self._usage(model), DONE)
-
-    def _empty(self, model: str) -> Script:
-        return stream(chunk(finish="stop"), self._usage(model), DONE)
-
-    def _uncounted(self, model: str) -> Script:
-        return text("Four", " words", usage=None)
-
-    def _busy(self, model: str) -> Script:
-        return error(429)
-
-    def _broken(self, model: str) -> Script:
-        return error(500)
-
-    def _cut(self, model: str) -> Script:
-        return close_after("Some", " words")
-
-    def _refused(self, model: str) -> Script:
-        return reset()
-
-    def _endless(self, model: str) -> Script:
-        return stream("Some", " words", Hang())
-
-
-ENDS = {
-    "fine": {"complete"},
-    "long": {"truncated"},
-    "filtered": {"filtered"},
-    "empty": {"failed"},
-    "uncounted": {"complete"},
-    "busy": {"failed"},
-    "broken": {"failed"},
-    "cut": {"interrupted"},
-    "refused": {"failed"},
-}
 EXACT = ("fine", "long", "filtered", "empty")
 
 
@@ -217,7 +143,7 @@ async def _all(people: list[User], kinds: list[str]) -> dict[uuid.UUID, str]:
 
 
 def _kinds(count: int) -> list[str]:
-    some = [*ENDS, *["fine"] * 8, "twice"] * (count // 18)
+    some = [*STATUSES_BY_KIND, *["fine"] * 8, "twice"] * (count // 18)
     rare = ["stopped"] * 60 + ["deleted"] * 40 + ["left"] * 30
     random.Random(2).shuffle(some)
     return some[: count - len(rare)] + rare
@@ -227,7 +153,7 @@ def _kinds(count: int) -> list[str]:
 def test_each_generation_leaves_one_row_with_what_the_provider_reported(
     catalogue: None, fake_provider: FakeProvider
 ) -> None:
-    provider = fake_provider.default = Provider()
+    provider = fake_provider.default = LedgerProvider()
     people = [User.objects.create_user(name) for name in ("alice", "bob", "sam", "gone")]
     kinds = _kinds(20_000 if SOAK else 1_000)
     made = asyncio.run(_all(people, kinds))
@@ -236,7 +162,7 @@ def test_each_generation_leaves_one_row_with_what_the_provider_reported(
     assert len(made) == len(kinds)
     assert rows.keys() == made.keys()
     for message_id, kind in made.items():
-        ends = ENDS.get(kind, {"complete"} if kind == "twice" else {"stopped", "interrupted", "failed"})
+        ends = STATUSES_BY_KIND.get(kind, {"complete"} if kind == "twice" else {"stopped", "interrupted", "failed"})
         assert rows[message_id].status in ends, kind
     assert not Message.objects.running().exists()
 

@@ -1,4 +1,4 @@
-"""Limits on the way of a message: what is reserved, capped, given back and charged."""
+"""The limits of a message: what is reserved, capped, refunded and charged."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ from chat.answers import current_runner, runner
 from chat.limits import limiter
 from chat.limits.plans import rules_for, subject_of
 from chat.models import Conversation, Message, MessageQuerySet, User
+from tests.answers import wait_for_status
+from tests.crashes import kill_after
 from tests.fakes import DONE, FakeProvider, Gate, Script, Send, chunk, error, gated, text, tokens
 from tests.services import RedisServer
 from tests.site import Person, Site, ids_in
-from tests.test_straight_line import wait_for_status
 from tests.waiting import await_until, wait_until
 
 KILLS = 60 if os.environ.get("SOAK") == "1" else 2
@@ -68,7 +69,7 @@ def reserved_by(user: User) -> list[str]:
     return [each.reservation_id for each in limiter.current().reservations_sync(subject_of(user))]
 
 
-def test_the_loser_of_a_race_with_another_text_leaves_the_winner_its_reservation(
+def test_of_two_texts_with_one_key_the_first_one_written_keeps_its_reservation(
     alice: User, fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, key, reserve = Gate(), str(uuid.uuid4()), limiter.Limiter.reserve
@@ -103,40 +104,38 @@ def test_the_loser_of_a_race_with_another_text_leaves_the_winner_its_reservation
     assert [each.used for each in states if each.rule.period] == [15]
 
 
-def test_a_conversation_that_is_erased_before_it_goes_on_is_not_found(
-    alice: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_conversation_that_is_erased_during_a_send_is_not_found(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     conversation = Conversation.objects.create(user=alice)
     reserve = limiter.Limiter.reserve
 
-    async def erased_meanwhile(*args: Any, **kwargs: Any) -> limiter.Grant:
+    async def erase_and_reserve(*args: Any, **kwargs: Any) -> limiter.Grant:
         await conversation.adelete()
         return await reserve(*args, **kwargs)
 
-    monkeypatch.setattr(limiter.Limiter, "reserve", erased_meanwhile)
+    monkeypatch.setattr(limiter.Limiter, "reserve", erase_and_reserve)
 
-    async def go_on() -> int:
+    async def send_to_erased() -> int:
         with pytest.raises(errors.NotFound):
             await answers.send(alice, "two", client_key=str(uuid.uuid4()), conversation_id=conversation.pk)
         await current_runner().drain()
         return len(reserved_by(alice))
 
-    assert asyncio.run(go_on()) == 0
+    assert asyncio.run(send_to_erased()) == 0
     assert not Message.objects.exists()
 
 
-def test_reservations_are_renewed_while_the_database_is_away(
+def test_reservations_are_renewed_while_the_database_is_unavailable(
     alice: User, fake_provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failed: list[object] = []
 
-    def away(*arguments: object) -> None:
+    def unavailable(*arguments: object) -> None:
         failed.append(arguments)
-        raise OperationalError("away")
+        raise OperationalError("unavailable")
 
     monkeypatch.setattr(runner, "RENEW_INTERVAL", 0.02)
     monkeypatch.setattr(runner, "CHECKPOINT_INTERVAL", 0.02)
-    monkeypatch.setattr(MessageQuerySet, "save_checkpoints", away)
+    monkeypatch.setattr(MessageQuerySet, "save_checkpoints", unavailable)
     meanwhile, end = Gate(), Gate()
     said = [Send(chunk("one ")), meanwhile, Send(chunk("two three four")), end, Send(chunk(finish="stop")), Send(DONE)]
     fake_provider.enqueue(Script(said))
@@ -161,7 +160,7 @@ def test_reservations_are_renewed_while_the_database_is_away(
     assert 0 < before < after
 
 
-def test_what_is_left_caps_the_answer_and_the_page_says_so(site: Site, upstream: FakeProvider) -> None:
+def test_the_remaining_limit_caps_the_answer_and_the_page_says_so(site: Site, upstream: FakeProvider) -> None:
     site.shell(LIMIT.format("tokens_per_day", 600))
     alice = site.person("alice")
     upstream.enqueue(text("As much as", " there is", finish="length", usage=(10, 580)))
@@ -188,7 +187,7 @@ def test_what_is_left_caps_the_answer_and_the_page_says_so(site: Site, upstream:
     assert len(upstream.chats()) == 1
 
 
-def test_messages_that_did_not_fit_are_counted_at_the_answer(site: Site, upstream: FakeProvider) -> None:
+def test_the_answer_shows_how_many_messages_did_not_fit(site: Site, upstream: FakeProvider) -> None:
     site.shell("from chat.models import ChatModel; ChatModel.objects.update(context_window=400, max_output=100)")
     alice = site.person("alice")
     chat, answer, _said = alice.ask("long " * 150)
@@ -215,7 +214,7 @@ def double_press(person: Person) -> None:
 
 
 def many_tabs(person: Person) -> None:
-    """The same conversation asked from many at once: one of them wins."""
+    """Send to one conversation from many tabs at the same time: one of them is accepted."""
     chat, _answer, _said = person.ask("begin")
     headers = {"X-CSRFToken": person.csrf(), "HX-Request": "true"}
 
@@ -236,12 +235,12 @@ def running(site: Site) -> int:
 
 
 def press(action: Callable[[Person], None], person: Person) -> None:
-    with contextlib.suppress(httpx2.TransportError, AssertionError):  # its server was killed under it
+    with contextlib.suppress(httpx2.TransportError, AssertionError):  # its server was killed
         action(person)
 
 
 @pytest.mark.timeout(1800)
-def test_what_was_granted_is_settled_refunded_or_expired_whenever_the_server_is_killed(
+def test_each_reservation_is_settled_refunded_or_expires_whenever_the_server_is_killed(
     make_site: Callable[..., Site], upstream: FakeProvider, redis_server: RedisServer
 ) -> None:
     site = make_site(REDIS_URL=redis_server.url)
@@ -258,10 +257,7 @@ def test_what_was_granted_is_settled_refunded_or_expired_whenever_the_server_is_
             for action in actions:
                 pool.submit(press, action, alice)
             wait_until(lambda: running(site) > 0, 60)
-            time.sleep(random.uniform(0, 1.5) if number else 0)  # the first one hits answers that run
-            process = site.processes.pop()
-            process.kill()
-            process.wait()
+            kill_after(site, random.uniform(0, 1.5) if number else 0)  # the first kill hits running answers
     last_start = time.time() * 1000
     site.start()
     alice = site.person("alice")
@@ -278,4 +274,4 @@ def test_what_was_granted_is_settled_refunded_or_expired_whenever_the_server_is_
     assert counted["used"]["tokens_per_day"] == sum(row[3] for row in settled) + sum(kept.values())
     assert counted["used"]["requests_per_day"] == sum(row[1] != "failed" for row in settled) + len(kept)
     assert counted["reserved"] == 0
-    assert counted["newest"] < last_start, "nothing is left over where nobody was killed"
+    assert counted["newest"] < last_start, "an answer that was not killed left no reservation"

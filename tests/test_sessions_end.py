@@ -10,8 +10,8 @@ import httpx2
 import pytest
 
 from tests.fakes import FakeProvider, Gate, gated
+from tests.page_sockets import closing_code, open_page
 from tests.site import Person, Site, ids_in
-from tests.test_notices import closing_code, open_page
 
 SECONDS = 10
 BUSY = 10

@@ -126,7 +126,7 @@ def test_a_key_is_shown_once_works_and_can_be_revoked(client: Client, alice: Use
 def test_a_key_without_a_name_is_refused_in_words(client: Client) -> None:
     response = client.post("/settings/keys/", {"name": " "})
     assert response.status_code == 422
-    assert "Give the key a name." in response.text
+    assert "Enter a name for the key." in response.text
     assert not ApiKey.objects.exists()
 
 

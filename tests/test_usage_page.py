@@ -126,7 +126,7 @@ def test_every_number_of_the_charts_is_in_a_table_too(page: Client, alice: User)
     for title in re.findall(r"<title>([^<]+: [^<]+)</title>", html):
         day, value = title.split(": ")
         assert re.search(rf"{day} [\d,$. ]*{re.escape(value)}", table), title
-    assert len(re.findall(r'<svg class="bars"[^>]* role="img" aria-label="[^"]+"', html)) == 3
+    assert len(re.findall(r'<svg class="bars"[^>]* role="img"\s+aria-label="[^"]+"', html)) == 3
 
 
 def test_estimates_refusals_and_missing_prices_are_said(page: Client, alice: User) -> None:
@@ -139,7 +139,7 @@ def test_estimates_refusals_and_missing_prices_are_said(page: Client, alice: Use
         exact=False,
         cost=None,
     )
-    UsageRecord.objects.book(made)
+    UsageRecord.objects.record(made)
     DailyUsage.objects.add_refusal(alice.pk, "gpt-4o")
     html = page.get("/usage/").content.decode()
     said = text_of(html)

@@ -1,4 +1,4 @@
-"""The list of conversations, and what can be done to one."""
+"""The list of conversations, and the actions on one conversation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Browser
-from tests.browser.page import answer, ask, box, button
+from tests.browser.page import answer, ask, box, button, until
 
 
 def test_conversations_are_listed_by_day(browser: Browser) -> None:
@@ -49,7 +49,7 @@ def test_the_list_is_a_drawer_on_a_phone(browser: Browser) -> None:
     expect(listed).to_be_hidden()
 
 
-def test_a_title_is_changed_in_its_place(browser: Browser, size: str) -> None:
+def test_a_title_is_edited_in_place(browser: Browser, size: str) -> None:
     page = browser.open(name="bob", size=size)
     ask(page, "/echo hello")
     box(page).fill("a draft")
@@ -65,7 +65,7 @@ def test_a_title_is_changed_in_its_place(browser: Browser, size: str) -> None:
     expect(page.get_by_role("heading", name=f"A better <b>title</b> {size}")).to_be_visible()
 
 
-def test_a_deleted_conversation_can_be_had_back(browser: Browser, size: str) -> None:
+def test_a_deleted_conversation_can_be_restored(browser: Browser, size: str) -> None:
     page = browser.open(name="bob", size=size)
     ask(page, f"/echo precious {size}")
     address = page.url
@@ -78,7 +78,7 @@ def test_a_deleted_conversation_can_be_had_back(browser: Browser, size: str) -> 
     expect(page.get_by_role("article")).to_have_count(2)
 
 
-def test_a_toast_goes_away(browser: Browser) -> None:
+def test_a_toast_can_be_closed(browser: Browser) -> None:
     page = browser.open(name="bob")
     ask(page, "/echo short-lived")
     button(page, "Delete").click()
@@ -88,7 +88,7 @@ def test_a_toast_goes_away(browser: Browser) -> None:
     expect(page.locator(".toast")).to_have_count(0)
 
 
-def test_a_chat_of_another_front_end_shows_up_and_grows_in_an_open_page(browser: Browser) -> None:
+def test_a_chat_of_another_front_end_is_listed_and_updated_in_an_open_page(browser: Browser) -> None:
     key = browser.site.shell(
         "from chat.accounts import api_keys; from chat.models import User\n"
         "print(api_keys.create(User.objects.get(username='erin'), 'test')[1])"
@@ -111,7 +111,7 @@ def test_a_chat_of_another_front_end_shows_up_and_grows_in_an_open_page(browser:
 
 
 @pytest.mark.parametrize("late", ["hx-ws", "hx-sse", "chat.js"])
-def test_a_script_that_comes_late_is_waited_for(browser: Browser, late: str) -> None:
+def test_the_page_works_when_a_script_loads_late(browser: Browser, late: str) -> None:
     context = browser.context("erin")
     held: list[Any] = []
     page = context.new_page()
@@ -120,8 +120,9 @@ def test_a_script_that_comes_late_is_waited_for(browser: Browser, late: str) -> 
     button(page, "Send").click()
     expect(answer(page)).to_have_attribute("data-status", "streaming")
     page.route(re.compile(re.escape(late)), lambda route: held.append(route))
-    page.goto(page.url, wait_until="commit")
-    page.wait_for_timeout(1000)
+    with page.expect_request(re.compile(re.escape(late))):
+        page.goto(page.url, wait_until="commit")
+    until(page, "document.readyState === 'interactive'")  # the page is parsed, the script is not there
     with page.expect_websocket() as socket:
         for route in held:
             route.continue_()

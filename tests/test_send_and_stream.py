@@ -1,10 +1,10 @@
-"""One person, one process, real sockets: from the form to the ledger."""
+"""Send a message, stream its answer, store it and record its usage: one user, one process, real sockets."""
 
 from __future__ import annotations
 
+import os
 import re
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +14,8 @@ import pytest
 
 from chat.models import Conversation, Message, User
 from chat.web import pages
+from tests.answers import wait_for_status
+from tests.crashes import call_after
 from tests.fakes import FakeProvider, Gate, error, gated, reset_after, text, tokens
 from tests.site import Person, Site, ids_in
 
@@ -24,22 +26,7 @@ RECORDS = (
 )
 
 
-def status_of(person: Person, conversation: str, answer: str) -> str:
-    page = person.http.get(f"/c/{conversation}/").text
-    match = re.search(rf'id="m-{answer}" data-role="assistant" data-status="(\w+)"', page)
-    assert match, page
-    return match[1]
-
-
-def wait_for_status(person: Person, conversation: str, answer: str, *wanted: str) -> str:
-    deadline = time.monotonic() + 15
-    while (status := status_of(person, conversation, answer)) not in wanted:
-        assert time.monotonic() < deadline, f"still {status}"
-        time.sleep(0.05)
-    return status
-
-
-def test_a_message_is_answered_stored_and_booked(site: Site, upstream: FakeProvider) -> None:
+def test_a_message_is_answered_stored_and_recorded(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     upstream.enqueue(text("Hel", "lo **world**", usage=(12, 3)))
     chat, answer, said = alice.ask("Say hello")
@@ -65,15 +52,24 @@ def test_the_next_message_carries_the_conversation(site: Site, upstream: FakePro
     ]
 
 
-def test_every_viewer_sees_the_whole_answer_whenever_it_joins(site: Site, upstream: FakeProvider) -> None:
+def test_every_reader_gets_the_whole_answer_whenever_it_connects(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     gate = Gate()
     upstream.enqueue(gated(gate, before=["one ", "two "], after=["three ", "four"]))
     _chat, answer = ids_in(alice.send("count"))
     gate.wait_until_reached()
+    started = threading.Semaphore(0)
+
+    def read() -> str:
+        with alice.watch(answer) as response:
+            pieces = response.iter_text()
+            text = next(pieces)
+            started.release()
+            return text + "".join(pieces)
+
     with ThreadPoolExecutor(12) as pool:
-        early = [pool.submit(alice.answer, answer) for _ in range(6)]
-        time.sleep(0.3)
+        early = [pool.submit(read) for _ in range(6)]
+        assert all(started.acquire(timeout=20) for _ in early)
         gate.open()
         late = [pool.submit(alice.answer, answer) for _ in range(6)]
         assert {future.result() for future in early + late} == {"one two three four"}
@@ -99,7 +95,7 @@ def test_an_html_stream_resumes_after_the_characters_shown(site: Site, upstream:
     assert len(upstream.history) == 1
 
 
-def test_stop_keeps_the_text_and_closes_the_upstream(site: Site, upstream: FakeProvider) -> None:
+def test_stop_keeps_the_text_and_closes_the_connection_to_the_provider(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     gate = Gate()
     upstream.enqueue(gated(gate, before=["kept "], after=["never"]))
@@ -112,18 +108,21 @@ def test_stop_keeps_the_text_and_closes_the_upstream(site: Site, upstream: FakeP
     assert site.shell(RECORDS).startswith("stopped - ")
 
 
-def test_stop_works_at_any_moment(site: Site, upstream: FakeProvider) -> None:
+def stop(person: Person, answer: str) -> None:
+    assert person.post(f"/m/{answer}/stop/").status_code == 204
+
+
+def test_stop_works_at_any_time(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     for pause in (0.0, 0.0, 0.005, 0.02, 0.05, 0.12, 0.2):
         upstream.enqueue(tokens(12, interval=0.01))
         chat, answer = ids_in(alice.send("go"))
-        time.sleep(pause)
-        assert alice.post(f"/m/{answer}/stop/").status_code == 204
+        call_after(pause, lambda answer=answer: stop(alice, answer))  # type: ignore[misc]
         assert wait_for_status(alice, chat, answer, "stopped", "complete")
     assert len(site.shell(RECORDS).splitlines()) == 7
 
 
-def test_a_double_submit_meets_itself(site: Site, upstream: FakeProvider) -> None:
+def test_the_same_form_sent_many_times_is_one_message(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     token = alice.csrf()
     key = str(uuid.uuid4())
@@ -149,7 +148,7 @@ def targets(response: httpx2.Response) -> set[str]:
     return set(re.findall(r'hx-target="(#[a-z-]+)"', response.text))
 
 
-def test_a_page_gets_the_parts_that_change_and_all_that_it_may_not_know_yet(site: Site, upstream: FakeProvider) -> None:
+def test_a_page_gets_the_parts_that_change_and_a_new_page_gets_all_parts(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     upstream.always(text("yes"))
     key = str(uuid.uuid4())
@@ -213,7 +212,7 @@ def test_the_limit_refuses_with_the_exact_wait_and_calls_nobody(
     ],
     ids=["busy", "broken", "wrong key", "cut"],
 )
-def test_a_fault_of_the_provider_ends_in_a_sentence_that_helps(
+def test_an_error_of_the_provider_is_shown_with_advice(
     site: Site, upstream: FakeProvider, script: object, status: str, sentence: str
 ) -> None:
     upstream.always(script)  # type: ignore[arg-type]
@@ -239,7 +238,7 @@ def test_retry_gives_another_answer_and_the_failed_one_is_not_sent(site: Site, u
     assert [turn["content"] for turn in upstream.history[-1]["json"]["messages"]] == ["hello"]
 
 
-def test_continue_goes_on_from_the_text_that_is_there(site: Site, upstream: FakeProvider) -> None:
+def test_continue_adds_to_the_text_of_the_answer(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     upstream.enqueue(text("The first half", finish="length"), text(" and the second."))
     chat, answer = ids_in(alice.send("go"))
@@ -249,7 +248,9 @@ def test_continue_goes_on_from_the_text_that_is_there(site: Site, upstream: Fake
     assert alice.answer(ids_in(response)[1]) == "The first half and the second."
 
 
-def test_leaving_does_as_the_setting_says(make_site: Callable[..., Site], upstream: FakeProvider) -> None:
+def test_an_answer_stops_with_its_last_reader_if_so_configured(
+    make_site: Callable[..., Site], upstream: FakeProvider
+) -> None:
     site = make_site(CHAT_ON_DISCONNECT="cancel")
     site.start()
     alice = site.person("alice")
@@ -262,7 +263,7 @@ def test_leaving_does_as_the_setting_says(make_site: Callable[..., Site], upstre
     assert wait_for_status(alice, chat, answer, "stopped")
 
 
-def test_an_answer_goes_on_when_its_viewer_leaves(site: Site, upstream: FakeProvider) -> None:
+def test_an_answer_continues_when_its_reader_disconnects(site: Site, upstream: FakeProvider) -> None:
     alice = site.person("alice")
     gate = Gate()
     upstream.enqueue(gated(gate, before=["before "], after=["after"]))
@@ -290,8 +291,6 @@ def test_an_open_stream_holds_no_thread(site: Site, upstream: FakeProvider) -> N
             opened.release()
             leave.wait(20)
 
-    import os
-
     threads = [threading.Thread(target=watch) for _ in range(24)]
     for thread in threads:
         thread.start()
@@ -306,7 +305,7 @@ def test_an_open_stream_holds_no_thread(site: Site, upstream: FakeProvider) -> N
             thread.join()
 
 
-def test_ask_answers_in_the_terminal_through_the_same_door(make_site: Callable[..., Site]) -> None:
+def test_the_command_ask_answers_in_the_terminal_and_is_recorded(make_site: Callable[..., Site]) -> None:
     site = make_site()
     result = site.manage("ask", "tell me", "--user", "alice")
     assert "tell me" in result.stdout

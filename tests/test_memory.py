@@ -1,10 +1,9 @@
-"""Prompts, answers and the key are in no log, no error and no table but the one they belong to."""
+"""Prompts, answers and the API key are in no log, no error and no table except their own."""
 
 from __future__ import annotations
 
 import re
 import sqlite3
-import time
 from collections.abc import Callable
 from contextlib import closing
 
@@ -22,16 +21,23 @@ from tests.fakes import (
     stream,
     text,
 )
-from tests.site import Site, ids_in
+from tests.site import Person, Site, ids_in
+from tests.waiting import wait_until
 
 KEY = "sk-canary-key-0123456789"
 PROMPT = "canaryprompt"
 ANSWER = "canaryanswer"
 RUNNING = re.compile('data-status="(pending|streaming)"')
-THEIRS = {"chat_message", "chat_conversation", "chat_searchentry", "chat_search"}
+TABLES_WITH_TEXT = {"chat_message", "chat_conversation", "chat_searchentry", "chat_search"}
 
 
-def test_nothing_that_was_said_is_logged_or_stored_elsewhere(
+def page_at_rest(person: Person, chat: str) -> str:
+    """The page of a conversation, once its answer has ended."""
+    page = person.http.get(f"/c/{chat}/").text
+    return "" if RUNNING.search(page) else page
+
+
+def test_prompts_answers_and_the_key_are_not_logged_or_stored_elsewhere(
     make_site: Callable[..., Site], upstream: FakeProvider
 ) -> None:
     site = make_site(OPENAI_API_KEY=KEY, LOG_LEVEL="DEBUG", CHAT_FIRST_TOKEN_TIMEOUT="1", CHAT_STALL_TIMEOUT="0.5")
@@ -66,10 +72,7 @@ def test_nothing_that_was_said_is_logged_or_stored_elsewhere(
         response = alice.send(f"{PROMPT} please")
         chat, answer = ids_in(response)
         alice.answer(answer) if script is scripts[0] else None
-        deadline = time.monotonic() + 10
-        while RUNNING.search(page := alice.http.get(f"/c/{chat}/").text) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        shown += page
+        shown += wait_until(lambda chat=chat: page_at_rest(alice, chat), interval=0.05)  # type: ignore[misc]
     alice.http.get("/search/", params={"q": PROMPT})
     alice.http.get(f"/nothing/{PROMPT}/")
     alice.send(PROMPT, model=PROMPT)
@@ -92,6 +95,6 @@ def test_nothing_that_was_said_is_logged_or_stored_elsewhere(
         for table in tables:
             rows = repr(database.execute(f'SELECT * FROM "{table}"').fetchall())
             assert KEY not in rows, table
-            if not table.startswith(tuple(THEIRS)):
+            if not table.startswith(tuple(TABLES_WITH_TEXT)):
                 assert PROMPT not in rows, table
                 assert ANSWER not in rows, table

@@ -1,4 +1,4 @@
-"""Any text survives every encoder, as parsers that are not ours read it, and no broken answer looks whole."""
+"""Other parsers read any text from every encoder unchanged, and an interrupted answer never looks complete."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXAMPLES = 5000 if os.environ.get("SOAK") == "1" else 150
 STARTED = Started(message_id="m-1", model="gpt-4o-mini")
 USAGE = Usage(prompt_tokens=3, completion_tokens=5, cached_tokens=1, reasoning_tokens=2)
 COMPLETE = Finished(status="complete", usage=USAGE)
-BROKEN = Failed(status="interrupted", code="upstream-busy", message="The service is busy.", retry_after=7)
+INTERRUPTED = Failed(status="interrupted", code="upstream-busy", message="The service is busy.", retry_after=7)
 
 # What `trim()` removes in JavaScript.
 BLANKS = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -44,7 +44,7 @@ def log(texts: Sequence[str], end: LogEvent = COMPLETE) -> list[LogEvent]:
 
 
 def frames(protocol: str, events: Sequence[LogEvent], sizes: Sequence[int] = (1,), after: int = 0) -> Iterator[bytes]:
-    """What a viewer is sent who wakes up for so many events at a time, with silence in between."""
+    """What a reader is sent that takes `sizes` events at a time, with a heartbeat between them."""
     encoder = encoder_for(protocol, after=after)
     yield encoder.open()
     position = step = 0
@@ -96,7 +96,7 @@ def with_lf(text: str) -> str:
 @example(["[DONE]"], [1])
 @example(["  x", "  "], [1])
 @example([" " * 600 + "\r", "\n"], [1])
-def test_any_text_survives_sse_under_a_conforming_parser(parse: Callable, texts, sizes):
+def test_a_conforming_parser_reads_any_text_from_sse(parse: Callable, texts, sizes):
     *events, last = parse(sent("sse", log(texts), sizes))
     assert last.data == "[DONE]"
     assert "[DONE]" not in [event.data for event in events]
@@ -108,7 +108,7 @@ def test_any_text_survives_sse_under_a_conforming_parser(parse: Callable, texts,
 @example(["Hello", " ", "world", "\ufeff", "!"], [1])
 @example(["a", " b", " c"], [1])
 @example(["x\n[DONE]\ny"], [1])
-def test_the_reader_that_trims_loses_only_what_lies_around_line_ends(texts, sizes):
+def test_a_parser_that_trims_loses_only_blanks_around_line_ends(texts, sizes):
     text = "".join(texts)
     expected = "".join(line.strip(BLANKS) for line in with_lf(text).split("\n"))
     assert by_tutorial(sent("sse", log(texts), sizes)) == (expected, True)
@@ -116,7 +116,7 @@ def test_the_reader_that_trims_loses_only_what_lies_around_line_ends(texts, size
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(pieces, cuts)
-def test_any_text_survives_sse_json_unchanged(texts, sizes):
+def test_sse_json_carries_any_text_unchanged(texts, sizes):
     data = sent("sse-json", log(texts), sizes)
     for parse in (by_httpx2, by_httpx_sse):
         *events, last = parse(data)
@@ -126,7 +126,7 @@ def test_any_text_survives_sse_json_unchanged(texts, sizes):
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(pieces, cuts, cuts, st.integers(0, 30))
-def test_a_client_that_resumes_gets_the_rest_and_nothing_twice(texts, sizes, other_sizes, lost_after):
+def test_a_client_that_resumes_gets_the_rest_once(texts, sizes, other_sizes, lost_after):
     for protocol in ("sse", "sse-json"):
         seen = by_httpx2(sent(protocol, log(texts), sizes))[:-1][:lost_after]
         after = int(seen[-1].id) if seen else 0
@@ -139,7 +139,7 @@ def test_a_client_that_resumes_gets_the_rest_and_nothing_twice(texts, sizes, oth
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(pieces, cuts)
 @example(["", "\ufeff", "\ufeffa"], [1])
-def test_any_text_survives_plain_text_and_data_lines(texts, sizes):
+def test_plain_text_and_data_lines_carry_any_text_unchanged(texts, sizes):
     whole = "".join(texts)
     assert sent("text", log(texts), sizes).decode("utf-8-sig") == whole
     lines = sent("data", log(texts), sizes).decode().split("\n")
@@ -152,7 +152,7 @@ def test_any_text_survives_plain_text_and_data_lines(texts, sizes):
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(pieces, cuts)
 def test_every_write_of_data_lines_ends_in_a_line_end(texts, sizes):
-    for end in (COMPLETE, BROKEN):
+    for end in (COMPLETE, INTERRUPTED):
         assert all(frame.endswith(b"\n") for frame in frames("data", log(texts, end), sizes) if frame)
 
 
@@ -179,7 +179,7 @@ def ui_parts(data: bytes) -> list[dict]:
 
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from(TRAPS) | st.text(max_size=5)), max_size=20), cuts)
-def test_text_and_reasoning_survive_ui_messages_apart(said, sizes):
+def test_ui_messages_carry_text_and_reasoning_separately(said, sizes):
     events = [Reasoning(text=text) if thought else Delta(text=text) for thought, text in said]
     parts = ui_parts(sent("ui", [STARTED, *events, COMPLETE], sizes))
     for kind, thought in (("text", False), ("reasoning", True)):
@@ -191,7 +191,7 @@ def test_text_and_reasoning_survive_ui_messages_apart(said, sizes):
 
 
 @pytest.mark.parametrize("protocol", ["text", "sse", "sse-json", "data"])
-def test_reasoning_is_not_part_of_the_answer_elsewhere(protocol):
+def test_reasoning_is_not_part_of_the_answer_in_other_protocols(protocol):
     assert b"secret" not in sent(protocol, [STARTED, Reasoning(text="secret"), Delta(text="hi"), COMPLETE])
 
 
@@ -213,22 +213,22 @@ def test_ui_messages_end_with_a_reason_that_every_client_knows(status, reason):
     assert finish["messageMetadata"]["usage"]["totalTokens"] == 8
 
 
-def test_data_lines_end_with_what_is_known_of_the_answer():
+def test_data_lines_end_with_details_of_the_answer():
     end = sent("data", log(["hi"], Finished(status="truncated", usage=USAGE))).decode().splitlines()[-1]
     (note,) = json.loads(end.removeprefix("8:"))
     assert (note["messageId"], note["model"], note["status"]) == ("m-1", "gpt-4o-mini", "truncated")
     assert note["usage"]["inputTokens"] == 3
 
 
-def test_sse_json_says_when_an_answer_was_cut():
+def test_sse_json_reports_an_interrupted_answer():
     *_, note, done = by_httpx2(sent("sse-json", log(["hi"], Finished(status="truncated"))))
     assert json.loads(note.data) == {"delta": "", "status": "truncated"}
     assert done.data == "[DONE]"
 
 
 @pytest.mark.parametrize("texts", [["Hel", "lo"], []])
-def test_a_broken_answer_never_looks_complete(texts):
-    events = log(texts, BROKEN)
+def test_an_interrupted_answer_never_looks_complete(texts):
+    events = log(texts, INTERRUPTED)
     assert encoder_for("text").breaks_on_failure
     assert sent("text", events) == "".join(texts).encode()
     for protocol in ("sse", "sse-json"):
@@ -247,14 +247,14 @@ def test_a_broken_answer_never_looks_complete(texts):
     assert b"[DONE]" not in sent("ui", events)
 
 
-def test_a_failure_without_a_wait_names_no_wait():
+def test_an_error_without_a_wait_contains_no_wait():
     events = log(["hi"], Failed(status="interrupted", code="upstream-broken", message="It broke."))
     assert [part["type"] for part in ui_parts(sent("ui", events))][-2:] == ["text-delta", "error"]
     assert b"retry" not in sent("sse", events)
     assert sent("data", events).endswith(b'3:"It broke."\n0:"\\n\\n[It broke.]"\n')
 
 
-def test_streams_of_events_speak_at_once_and_fill_silence_with_comments():
+def test_event_streams_send_a_comment_first_and_as_heartbeats():
     for protocol in ("sse", "sse-json", "ui"):
         encoder = encoder_for(protocol)
         assert encoder.content_type.startswith("text/event-stream")
@@ -283,20 +283,20 @@ LIMITED = errors.LimitExceeded(
 
 
 @pytest.mark.parametrize("protocol", ["text", "data", "ui"])
-def test_the_ai_sdk_is_refused_with_one_sentence_that_names_the_seconds(protocol):
+def test_a_refusal_to_the_ai_sdk_is_one_sentence_with_the_seconds(protocol):
     assert body(protocol, LIMITED) == ("text/plain; charset=utf-8", b"Too many messages. Try again in 7 s.")
     told = errors.LimitExceeded("Try again in 7 seconds.", retry_after=7)
     assert body(protocol, told)[1] == b"Try again in 7 seconds."
 
 
 @pytest.mark.parametrize("protocol", ["sse", "sse-json"])
-def test_the_tutorial_is_refused_with_error_and_retry_after(protocol):
+def test_a_refusal_to_the_tutorial_has_error_and_retry_after(protocol):
     content_type, data = body(protocol, LIMITED)
     assert content_type == "application/json"
     assert json.loads(data) == {"error": "Too many messages. Try again in 7 s.", "retry_after": 7}
 
 
-def test_other_callers_are_refused_with_a_problem():
+def test_a_refusal_to_other_clients_is_a_problem_document():
     content_type, data = body("", LIMITED)
     problem = json.loads(data)
     assert content_type == "application/problem+json"
@@ -308,6 +308,6 @@ def test_other_callers_are_refused_with_a_problem():
     assert "retry_after" not in plain
 
 
-def test_every_protocol_has_an_encoder_that_says_nothing_for_nothing():
+def test_every_encoder_sends_nothing_without_events():
     for protocol in API_PROTOCOLS:
         assert encoder_for(protocol).encode([]) == b""

@@ -1,9 +1,7 @@
-"""Unmodified published clients read what the encoders send, however the network cuts it."""
+"""Unmodified published clients read the output of the encoders, in any division into network chunks."""
 
 from __future__ import annotations
 
-import os
-import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,40 +14,21 @@ from chat import errors
 from chat.events import Delta, Failed, Finished, LogEvent, Reasoning, Started, Usage
 from chat.streaming.encoders import encoder_for
 from chat.streaming.error_bodies import body
+from tests.encoder_texts import texts
 from tests.judges import DATA_LINES, UI_MESSAGES, judge
 
-TEXTS = 200 if os.environ.get("SOAK") == "1" else 12
 STARTED = Started(message_id="m-1", model="gpt-4o-mini")
 COMPLETE = Finished(status="complete", usage=Usage(prompt_tokens=3, completion_tokens=5))
-BROKEN = Failed(status="interrupted", code="upstream-busy", message="The service is busy.", retry_after=7)
-NOTICE = "The service is busy. Try again in 7 s."
-TRAPS = [
-    "Hello",
-    " world",
-    "[DONE]",
-    "data: x",
-    "\n",
-    "\r\n",
-    "\r",
-    "  ",
-    "😀",
-    "é",
-    "漢字",
-    "\ufeff",
-    "\u2028",
-    "0:",
-    '"',
-]
-TRAPS += ["\\n", ":", "event: error", "{}", "<b>", "null", "\t", "id: 3", "\x00", "\x85", "a b c "]
-
-ENDS = {
+INTERRUPTED = Failed(status="interrupted", code="upstream-busy", message="The service is busy.", retry_after=7)
+ERROR_TEXT = "The service is busy. Try again in 7 s."
+FINISH_REASONS = {
     "complete": "stop",
     "truncated": "length",
     "filtered": "content-filter",
     "refused": "other",
     "stopped": "other",
 }
-REFUSED = "Too many messages. Try again in 7 s."
+REFUSAL_TEXT = "Too many messages. Try again in 7 s."
 COMPLETIONS = {
     "ai2": [("text", None), ("data", None)],
     "ai3": [("text", "text")],
@@ -68,8 +47,8 @@ class Reply:
     broken: bool = False
 
 
-Paper = list[tuple[Any, Reply, dict[str, Any]]]
-Exam = Callable[[str, str], list[tuple[Any, dict[str, Any]]]]
+Cases = list[tuple[Any, Reply, dict[str, Any]]]
+ResultsOf = Callable[[str, str], list[tuple[Any, dict[str, Any]]]]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -122,12 +101,6 @@ def site() -> Iterator[Site]:
     thread.join()
 
 
-def texts() -> list[list[str]]:
-    """Answers in pieces, the same in every run."""
-    chance = random.Random(7)
-    return [["hi"], *[chance.choices(TRAPS, k=chance.randint(1, 20)) for _ in range(TEXTS)]]
-
-
 def reply(protocol: str, events: Sequence[LogEvent], cut: int = 0) -> Reply:
     """One chunk for each event, or chunks of `cut` bytes."""
     encoder = encoder_for(protocol)
@@ -156,35 +129,35 @@ def with_lf(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def text_papers(client: str) -> dict[str, Paper]:
+def text_cases(client: str) -> dict[str, Cases]:
     mode = {} if client == "ai2" else {"mode": "text"}
     return {
         "text": [(pieces, reply("text", log(pieces), cut), mode) for pieces in texts() for cut in (0, 1)],
-        "text broken": [(None, reply("text", log(["Hello"], BROKEN)), mode)],
+        "text broken": [(None, reply("text", log(["Hello"], INTERRUPTED)), mode)],
         "refused": [(None, refusal("data" if client in DATA_LINES else "ui"), {})],
     }
 
 
-def data_papers(client: str) -> dict[str, Paper]:
+def data_cases(client: str) -> dict[str, Cases]:
     # The 2.2 client reads a network chunk only where it ends in a line end, so there a chunk is a write of ours.
     cuts = [0] if client == "ai2" else [0, 1, 5]
     return {
         "data": [(pieces, reply("data", log(pieces), cut), {}) for pieces in texts() for cut in cuts],
-        "data broken": [(None, reply("data", log(["Hello"], BROKEN)), {})],
+        "data broken": [(None, reply("data", log(["Hello"], INTERRUPTED)), {})],
     }
 
 
-def ui_papers() -> dict[str, Paper]:
+def ui_cases() -> dict[str, Cases]:
     thoughts = [STARTED, Reasoning(text="Let me "), Reasoning(text="see."), Delta(text="42"), COMPLETE]
     return {
         "ui": [(pieces, reply("ui", log(pieces), cut), {}) for pieces in texts() for cut in (0, 1, 7)],
-        "ui broken": [(None, reply("ui", log(["Hel", "lo"], BROKEN)), {})],
+        "ui broken": [(None, reply("ui", log(["Hel", "lo"], INTERRUPTED)), {})],
         "ui thoughts": [(None, reply("ui", thoughts), {})],
-        "ui ends": [(ends, reply("ui", log(["hi"], Finished(status=ends[0]))), {}) for ends in ENDS.items()],
+        "ui ends": [(ends, reply("ui", log(["hi"], Finished(status=ends[0]))), {}) for ends in FINISH_REASONS.items()],
     }
 
 
-def completion_papers(client: str) -> dict[str, Paper]:
+def completion_cases(client: str) -> dict[str, Cases]:
     modes = COMPLETIONS[client]
     ask = {"steps": [{"complete": "hi"}]}
     return {
@@ -195,61 +168,61 @@ def completion_papers(client: str) -> dict[str, Paper]:
     }
 
 
-def parser_papers() -> dict[str, Paper]:
+def parser_cases() -> dict[str, Cases]:
     whole = [[piece for piece in pieces if "\r" not in piece] for pieces in texts()]
     return {
         "sse": [(pieces, reply("sse", log(pieces), cut), {"body": {}}) for pieces in texts() for cut in (0, 1, 7)],
         "sse by write": [(pieces, reply("sse", log(pieces)), {"body": {}}) for pieces in whole],
-        "sse broken": [(None, reply("sse", log(["Hello"], BROKEN)), {"body": {}})],
+        "sse broken": [(None, reply("sse", log(["Hello"], INTERRUPTED)), {"body": {}})],
     }
 
 
-def papers_for(client: str) -> dict[str, Paper]:
+def cases_for(client: str) -> dict[str, Cases]:
     if client in PARSERS:
-        return parser_papers()
-    papers = text_papers(client)
+        return parser_cases()
+    cases = text_cases(client)
     if client in DATA_LINES:
-        papers |= data_papers(client)
+        cases |= data_cases(client)
     if client in UI_MESSAGES:
-        papers |= ui_papers()
+        cases |= ui_cases()
     if client in COMPLETIONS:
-        papers |= completion_papers(client)
-    return papers
+        cases |= completion_cases(client)
+    return cases
 
 
 @pytest.fixture(scope="module")
-def exam(site: Site) -> Exam:
-    """What became of one paper. A client sits all its papers at once: starting Node costs more than they do."""
-    sat: dict[str, dict[str, list[tuple[Any, dict[str, Any]]]]] = {}
+def results_of(site: Site) -> ResultsOf:
+    """The expected and the actual results of one group of cases. All groups of a client run in one Node process."""
+    done: dict[str, dict[str, list[tuple[Any, dict[str, Any]]]]] = {}
 
     def results(client: str, name: str) -> list[tuple[Any, dict[str, Any]]]:
-        if client not in sat:
-            sheets = [(name, *sheet) for name, paper in papers_for(client).items() for sheet in paper]
-            jobs = [{"url": site.url(reply), "steps": [{"send": "hi"}], **options} for _, _, reply, options in sheets]
-            sat[client] = {}
-            for (paper, expected, _, _), result in zip(sheets, judge(client, jobs), strict=True):
-                sat[client].setdefault(paper, []).append((expected, result))
-        return sat[client][name]
+        if client not in done:
+            runs = [(name, *run) for name, group in cases_for(client).items() for run in group]
+            jobs = [{"url": site.url(reply), "steps": [{"send": "hi"}], **options} for _, _, reply, options in runs]
+            done[client] = {}
+            for (group, expected, _, _), result in zip(runs, judge(client, jobs), strict=True):
+                done[client].setdefault(group, []).append((expected, result))
+        return done[client][name]
 
     return results
 
 
 @pytest.mark.parametrize("client", DATA_LINES)
-def test_data_lines_come_out_identical(exam: Exam, client: str):
-    for pieces, result in exam(client, "data"):
+def test_data_lines_come_out_identical(results_of: ResultsOf, client: str):
+    for pieces, result in results_of(client, "data"):
         assert (result["text"], result["error"]) == ("".join(pieces), None)
         assert result["answer"]["metadata"][0]["status"] == "complete"
 
 
 @pytest.mark.parametrize("client", [*DATA_LINES, *UI_MESSAGES])
-def test_plain_text_comes_out_identical(exam: Exam, client: str):
-    for pieces, result in exam(client, "text"):
+def test_plain_text_comes_out_identical(results_of: ResultsOf, client: str):
+    for pieces, result in results_of(client, "text"):
         assert (result["text"], result["error"]) == ("".join(pieces), None)
 
 
 @pytest.mark.parametrize("client", UI_MESSAGES)
-def test_ui_messages_come_out_identical(exam: Exam, client: str):
-    for pieces, result in exam(client, "ui"):
+def test_ui_messages_come_out_identical(results_of: ResultsOf, client: str):
+    for pieces, result in results_of(client, "ui"):
         assert (result["text"], result["status"], result["error"]) == ("".join(pieces), "ready", None)
         assert result["answer"]["id"] == "m-1"
         assert result["answer"]["metadata"]["model"] == "gpt-4o-mini"
@@ -258,68 +231,68 @@ def test_ui_messages_come_out_identical(exam: Exam, client: str):
 
 
 @pytest.mark.parametrize("client", UI_MESSAGES)
-def test_reasoning_stays_apart_from_the_answer(exam: Exam, client: str):
-    ((_, result),) = exam(client, "ui thoughts")
+def test_reasoning_is_separate_from_the_answer(results_of: ResultsOf, client: str):
+    ((_, result),) = results_of(client, "ui thoughts")
     assert (result["text"], result["answer"]["reasoning"]) == ("42", "Let me see.")
 
 
 @pytest.mark.parametrize("client", UI_MESSAGES)
-def test_every_end_is_one_that_the_client_accepts(exam: Exam, client: str):
-    for (status, reason), result in exam(client, "ui ends"):
+def test_the_client_accepts_every_finish_reason(results_of: ResultsOf, client: str):
+    for (status, reason), result in results_of(client, "ui ends"):
         assert (result["status"], result["error"], result["text"]) == ("ready", None, "hi")
         assert (result["answer"]["metadata"]["status"], result["finishReason"]) == (status, reason)
 
 
 @pytest.mark.parametrize("client", UI_MESSAGES)
-def test_a_broken_answer_is_an_error_with_its_text_kept(exam: Exam, client: str):
-    ((_, result),) = exam(client, "ui broken")
-    assert (result["text"], result["status"], result["error"]) == ("Hello", "error", NOTICE)
+def test_an_interrupted_answer_is_an_error_and_its_text_is_kept(results_of: ResultsOf, client: str):
+    ((_, result),) = results_of(client, "ui broken")
+    assert (result["text"], result["status"], result["error"]) == ("Hello", "error", ERROR_TEXT)
     assert [part["data"] for part in result["data"]] == [{"retryAfter": 7}]
 
 
 @pytest.mark.parametrize("client", DATA_LINES)
-def test_a_broken_answer_in_data_lines_is_told_as_the_client_can(exam: Exam, client: str):
-    ((_, result),) = exam(client, "data broken")
+def test_an_interrupted_answer_in_data_lines_is_shown_as_the_client_can(results_of: ResultsOf, client: str):
+    ((_, result),) = results_of(client, "data broken")
     if client == "react4x":
-        assert (result["text"], result["error"]) == ("Hello", NOTICE)
+        assert (result["text"], result["error"]) == ("Hello", ERROR_TEXT)
     else:
-        assert result["text"] == f"Hello\n\n[{NOTICE}]"
+        assert result["text"] == f"Hello\n\n[{ERROR_TEXT}]"
 
 
 @pytest.mark.parametrize("client", [*DATA_LINES, *UI_MESSAGES])
-def test_plain_text_that_breaks_off_is_an_error(exam: Exam, client: str):
-    ((_, result),) = exam(client, "text broken")
+def test_interrupted_plain_text_is_an_error(results_of: ResultsOf, client: str):
+    ((_, result),) = results_of(client, "text broken")
     assert result["error"]
 
 
 @pytest.mark.parametrize("client", [*DATA_LINES, *UI_MESSAGES])
-def test_a_refusal_is_shown_word_for_word(exam: Exam, client: str):
-    ((_, result),) = exam(client, "refused")
-    assert result["error"] == REFUSED
+def test_a_refusal_is_shown_word_for_word(results_of: ResultsOf, client: str):
+    ((_, result),) = results_of(client, "refused")
+    assert result["error"] == REFUSAL_TEXT
 
 
 @pytest.mark.parametrize("client", COMPLETIONS)
-def test_completions_come_out_identical(exam: Exam, client: str):
-    for _, result in exam(client, "completion"):
+def test_completions_come_out_identical(results_of: ResultsOf, client: str):
+    for _, result in results_of(client, "completion"):
         assert (result["text"], result["error"]) == ("Hello\r\n", None)
-    for _, result in exam(client, "completion refused"):
-        assert result["error"] == REFUSED
+    for _, result in results_of(client, "completion refused"):
+        assert result["error"] == REFUSAL_TEXT
 
 
-def test_a_conforming_parser_reads_the_tutorials_format(exam: Exam):
-    for pieces, result in exam("eventsource-parser", "sse"):
+def test_a_conforming_parser_reads_the_tutorials_format(results_of: ResultsOf):
+    for pieces, result in results_of("eventsource-parser", "sse"):
         *events, last = [event["data"] for event in result["events"]]
         assert ("".join(events), last) == (with_lf("".join(pieces)), "[DONE]")
 
 
-def test_the_reader_that_splits_and_trims_keeps_every_line_whole(exam: Exam):
+def test_a_parser_that_splits_and_trims_keeps_every_line_complete(results_of: ResultsOf):
     blanks = "\t\n\v\f\r \u00a0\u2028\u2029\ufeff"
-    for pieces, result in exam("tutorial", "sse by write"):
+    for pieces, result in results_of("tutorial", "sse by write"):
         lines = "".join(pieces).split("\n")
         assert (result["text"], result["ended"]) == ("".join(line.strip(blanks) for line in lines), True)
 
 
-def test_the_reader_that_splits_and_trims_sees_no_end_of_a_broken_answer(exam: Exam):
-    ((_, result),) = exam("tutorial", "sse broken")
+def test_a_parser_that_splits_and_trims_sees_no_end_of_an_interrupted_answer(results_of: ResultsOf):
+    ((_, result),) = results_of("tutorial", "sse broken")
     assert result["ended"] is False
     assert result["text"].startswith("Hello")

@@ -1,7 +1,7 @@
-"""Structured logs: one JSON object a line, with a request id, without secrets.
+"""Log formatters: one JSON object a line, with the request id and without secrets; plain lines for a terminal.
 
-Field names follow the OpenTelemetry conventions (`gen_ai.*`, `http.*`) where they have one.
-Prompts, answers and keys are never passed to a logger; the filter below is the second line.
+Field names follow the OpenTelemetry conventions (`gen_ai.*`, `http.*`) where these have a name for the field.
+Prompts, answers and keys are never passed to a logger; `redacted` is a second safeguard, for exceptions of libraries.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import uuid
 from contextvars import ContextVar
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""Set by `chatsite.middleware.request_log`."""
 
 _STANDARD = set(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message", "asctime", "taskName"}
 _SECRETS = re.compile(
@@ -25,22 +26,25 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def redacted(text: str) -> str:
+    """The text without API keys, bearer tokens, and values of parameters that hold a secret."""
     return _SECRETS.sub("[redacted]", text)
 
 
 def one_line(text: str) -> str:
-    """Control characters escaped: nothing that is logged can forge a line or drive a terminal."""
+    """The text with control characters escaped: no value can forge a log line or send commands to a terminal."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def new_request_id(given: str | None) -> str:
-    """The proxy's id where it sent a plain one, else a fresh one."""
+    """The id that a proxy sent in `X-Request-ID`, if it has 8 to 64 harmless characters; else a new one."""
     if given and re.fullmatch(r"[A-Za-z0-9._-]{8,64}", given):
         return given
     return uuid.uuid4().hex[:16]
 
 
 class JsonFormatter(logging.Formatter):
+    """Fields given as `extra` are included if they are text, numbers or booleans."""
+
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, object] = {
             "time": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds"),
@@ -61,7 +65,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class LineFormatter(logging.Formatter):
-    """For a terminal."""
+    """One line for a terminal, with the request id at its end."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
