@@ -48,7 +48,9 @@ coverage: $(VENV)/.dev
 # What another Python, and the Django it gets, would break first: commands, ledger, pages, API, and private API of others.
 newest: newest-ready
 	$(if $(NEWEST),$(MAKE) test $(IN_NEWEST) \
-		ARGS="tests/commands tests/test_ledger.py tests/admin tests/test_api.py tests/test_recovery.py")
+		ARGS="tests/commands tests/admin tests/test_ledger.py tests/test_api.py tests/test_recovery.py \
+			tests/test_prepared_queries.py tests/test_private_api.py tests/test_request_threads.py \
+			tests/test_broken_responses.py tests/test_provider_public_api.py tests/test_headers.py")
 
 newest-ready:
 	$(if $(NEWEST),$(MAKE) .venv-newest/.dev $(IN_NEWEST))

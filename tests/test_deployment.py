@@ -27,6 +27,7 @@ from tests.conftest import require_service
 from tests.fakes import FakeProvider, Gate, gated, text, tokens
 from tests.services import RedisServer
 from tests.site import ROOT, Person, Site, free_port, ids_in
+from tests.waiting import wait_until
 
 
 def certificate(folder: Path) -> None:
@@ -117,11 +118,17 @@ def statuses(person: Person, chat: str) -> list[str]:
 
 
 def until(person: Person, chat: str, *wanted: str) -> str:
-    deadline = time.monotonic() + 20
-    while (last := statuses(person, chat)[-1]) not in wanted:
-        assert time.monotonic() < deadline, f"still {last}"
-        time.sleep(0.1)
-    return last
+    def reached() -> str:
+        last = statuses(person, chat)[-1]
+        return last if last in wanted else ""
+
+    return wait_until(reached, 20)
+
+
+def saved_texts(site: Site, answers: list[str]) -> int:
+    """How many of these answers have a checkpoint."""
+    saved = f"Message.objects.filter(pk__in={answers!r}).exclude(content='')"
+    return int(site.shell(f"from chat.models import Message; print({saved}.count())"))
 
 
 @pytest.mark.timeout(300)
@@ -149,7 +156,6 @@ def test_the_whole_chat_works_through_the_proxy_and_survives_a_killed_process(
     gate.wait_until_reached()
     with ThreadPoolExecutor(6) as pool:
         watching = [pool.submit(alice.answer, answer) for _ in range(6)]
-        time.sleep(0.5)
         gate.open()
         assert {future.result() for future in watching} == {"one two three"}
 
@@ -168,7 +174,8 @@ def test_the_whole_chat_works_through_the_proxy_and_survives_a_killed_process(
     upstream.enqueue(*[gated(gate, before=["before the crash "])] * 3)
     chats = [ids_in(alice.send("go")) for _ in range(3)]
     gate.wait_until_reached(3)
-    time.sleep(1.5)
+    answers = [answer for _chat, answer in chats]
+    wait_until(lambda: saved_texts(site, answers) == len(answers), message="no checkpoint was saved")
     owners = dict(zip(chats, owner_pids(site, [answer for _chat, answer in chats]), strict=True))
     victim = next(process for process in site.processes if process.pid == owners[chats[0]])
     site.signal(signal.SIGKILL, victim)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from chat.limits.circuit_breaker import PROBE_SECONDS
 from tests.conftest import require_service
 from tests.fakes import FakeProvider, Gate, gated, text
 from tests.services import Guarded, RedisServer
-from tests.site import Site, ids_in
+from tests.site import Person, Site, ids_in
+from tests.waiting import wait_until
+
+
+def uses_redis_again(site: Site, *people: Person) -> bool:
+    """Whether every process that stopped using Redis for limits has started again."""
+    for person in people:
+        person.http.get("/usage/")
+    return site.log.count("Redis answers again") == site.log.count("Redis does not answer")
 
 
 def test_a_message_is_answered_and_booked_on_postgresql_and_redis(
@@ -49,9 +55,7 @@ def test_a_fail_over_behind_sentinels_loses_nothing(
             texts = [viewer.result(60) for viewer in viewers]
         for seen in texts:
             assert "".join(re.findall("^data: (.*)$", seen, re.MULTILINE)) == "first last[DONE]"
-        time.sleep(PROBE_SECONDS + 1)
-        for person in (here, there):
-            person.http.get("/usage/")
+        wait_until(lambda: uses_redis_again(site, here, there), 60)
         codes = [person.send("again").status_code for person in (here, there) * 4]
         assert (codes.count(200), codes.count(429)) == (3, 5), codes
         with guarded.servers[1].client() as client:

@@ -18,8 +18,7 @@ from chat.markdown.renderer import render_block
 from chat.markdown.sanitise import clean, clean_growing_list
 from chat.text import clean_text
 from tests.markdown_page import Node, normal, read
-from tests.markdown_samples import HOSTILE, cut, hostile_definitions, texts
-from tests.safe_markup import assert_safe
+from tests.markdown_texts import HOSTILE, assert_safe, cut, hostile_definitions, texts
 
 EXAMPLES = 2000 if os.environ.get("SOAK") == "1" else 150
 

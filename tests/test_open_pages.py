@@ -29,7 +29,7 @@ def test_new_messages_are_sent_to_other_pages_of_the_same_user_only(
         message = wait_for_message(hers, answer)
         assert "my new secret" in message
         assert f'data-draft="{chat}"' in message
-        assert "allowance" in message
+        assert 'hx-target="#limit-status"' in message
         his_answer = bob.ask("a message of bob")[1]
         assert his_answer in str(his.recv(timeout=15)), "his page was sent something before"
 

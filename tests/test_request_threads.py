@@ -281,6 +281,12 @@ def test_a_call_that_is_cancelled_while_it_waits_never_runs(blocked: Callable[[f
     asyncio.run(test())
 
 
+def slow_thread_id() -> int:
+    """A call that takes a moment: another one at the same time would overlap with it."""
+    time.sleep(0.01)
+    return threading.get_ident()
+
+
 def test_calls_that_a_request_makes_at_the_same_time_run_one_after_the_other() -> None:
     running: list[int] = []
     overlaps: list[int] = []
@@ -288,9 +294,9 @@ def test_calls_that_a_request_makes_at_the_same_time_run_one_after_the_other() -
     def call(number: int) -> int:
         overlaps.extend(running)
         running.append(number)
-        time.sleep(0.01)
+        used = slow_thread_id()
         running.remove(number)
-        return threading.get_ident()
+        return used
 
     async def test() -> None:
         request = RequestThread(DatabaseThreads())

@@ -38,7 +38,7 @@ def old_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code of the old version."""
     archive = subprocess.run(["git", "archive", OLD], cwd=ROOT, capture_output=True, check=False)
     if archive.returncode:
-        require_service(f"the repository's history has no commit {OLD}")
+        pytest.skip(f"this clone's history has no commit {OLD}")
     tree = tmp_path_factory.mktemp("old")
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         files.extractall(tree, filter="data")

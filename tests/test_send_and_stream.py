@@ -158,7 +158,8 @@ def test_a_page_gets_the_parts_that_change_and_a_new_page_gets_all_parts(site: S
     second = alice.send("second", chat)
     alice.answer(ids_in(second)[1])
     again = alice.send("first", key=key)
-    whole, parts = {"#composer-slot", "#conversations", "#topbar"}, {"#composer-actions", "#client-key", "#tally"}
+    whole = {"#composer-slot", "#conversations", "#topbar"}
+    parts = {"#composer-actions", "#client-key", "#limit-status"}
     for response in (first, again):
         assert whole <= targets(response)
         assert f'hx-post="/c/{chat}/messages/"' in response.text

@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.fakes import FakeProvider, Gate, gated
 from tests.site import ROOT, Site, free_port, ids_in
+from tests.waiting import wait_until
 
 GENERATIONS = 20
 VIEWERS = 10
@@ -24,6 +24,8 @@ SAVED = (
     "done = Message.objects.filter(status='interrupted', error_code='restarted', content='kept ')\n"
     "print(done.count(), UsageRecord.objects.count(), Message.objects.running().count())"
 )
+TEXTS = "from chat.models import Message; print(Message.objects.filter(content='kept ').count())"
+"""How many answers have a checkpoint or an end."""
 NO_LIMITS = "from chat.models import Plan; Plan.objects.update(requests_per_minute=None, concurrent_answers=None)"
 
 
@@ -54,7 +56,6 @@ def test_sigterm_saves_every_answer_and_every_viewer_hears_of_it(
         viewer.start()
     for _ in viewers:
         assert opened.acquire(timeout=20)
-    time.sleep(0.5)
     half_sent = socket.create_connection(("127.0.0.1", site.port))
     half_sent.sendall(b"POST /c/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nprompt=")
     site.signal(signal.SIGTERM)
@@ -91,14 +92,14 @@ def test_runserver_saves_when_it_reloads_and_when_it_is_told_to_stop(
         for _ in range(3):
             alice.send("go")
         gate.wait_until_reached(3)
-        time.sleep(0.3)
+        wait_until(lambda: site.shell(TEXTS) == "3")
         (ROOT / "chat" / "__init__.py").touch()
-        _wait_for(lambda: site.shell(SAVED) == "3 3 0")
+        wait_until(lambda: site.shell(SAVED) == "3 3 0")
         site._wait_until_up(process)
         for _ in range(3):
             alice.send("go")
         gate.wait_until_reached(3)
-        time.sleep(0.3)
+        wait_until(lambda: site.shell(TEXTS) == "6")
         os.kill(_child_of(process.pid), signal.SIGTERM)
         process.wait(10)
         assert site.shell(SAVED) == "6 6 0"
@@ -111,10 +112,3 @@ def _child_of(pid: int) -> int:
     """The process that serves; the outer one only starts it anew."""
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         return int(file.read().split()[0])
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)

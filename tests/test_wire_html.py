@@ -12,8 +12,7 @@ from chat.markdown import LiveMarkdown, render
 from chat.streaming import sse
 from chat.streaming.encoders.html import CLOSE, HtmlEncoder
 from tests.markdown_page import Page, events_in, normal, read
-from tests.markdown_samples import HOSTILE, PIECES, cut, hostile_definitions, texts
-from tests.safe_markup import assert_safe
+from tests.markdown_texts import HOSTILE, PIECES, assert_safe, cut, hostile_definitions, texts
 
 EXAMPLES = 2000 if os.environ.get("SOAK") == "1" else 200
 MESSAGE_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"

@@ -1,4 +1,4 @@
-"""What a JSON caller reads in place of an answer."""
+"""Bodies of errors before a stream, in the format of each protocol."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TYPES = {
 
 
 def sentence(message: str, retry_after: int | None) -> str:
-    """The message, and the seconds to wait where it does not name them: no hook shows a header."""
+    """The message, with the seconds to wait where it does not name them: the AI SDK shows no headers."""
     if retry_after is None or re.search(rf"\b{retry_after}\b", message):
         return message
     wait = _("Try again in %(seconds)d s.") % {"seconds": retry_after}
@@ -44,7 +44,7 @@ def problem(code: str, message: str, retry_after: int | None = None) -> dict[str
 def body(protocol: str, error: ChatError) -> tuple[str, bytes]:
     """Content type and body of a refusal before the first byte of a stream.
 
-    `protocol` is one of `chat.streaming.encoders.API_PROTOCOLS`; any other caller gets a problem. The AI SDK
+    `protocol` is one of `chat.streaming.encoders.API_PROTOCOLS`; any other caller gets a problem document. The AI SDK
     shows the whole body as the error's message, so its dialects get one sentence.
     """
     if protocol in ("text", "data", "ui"):

@@ -1,7 +1,7 @@
-"""The smallest change from one element's markup to what it has grown into.
+"""The smallest changes from an element's markup to the markup of the same element with more text.
 
-A growing text changes at its end: in the last child of the last child … of the element. These
-are addressed by their depth, 0 being the element itself.
+A growing text changes at its end: in the last child of the last child … of the element. These are addressed by their
+depth; 0 is the element itself.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Edit:
 
 
 def edits(old: str, new: str) -> list[Edit]:
-    """To be applied in order, deepest first. Both must be one well-formed element."""
+    """The edits, to be applied in order, deepest first. Both texts must be one well-formed element."""
     end, closed = _end_of_words(old)
     if closed and new.startswith(old[:end]):
         return _appends(new, end, closed - 1)
@@ -39,7 +39,7 @@ def edits(old: str, new: str) -> list[Edit]:
 
 
 def _end_of_words(markup: str) -> tuple[int, int]:
-    """Where the closing tags at the end begin, and how many they are; searched from the end, for that is near."""
+    """Where the closing tags at the end begin, and how many there are. Searched from the end, which is near."""
     end, closed = len(markup), 0
     while (start := markup.rfind("</", 0, end)) >= 0 and _CLOSING_TAG.fullmatch(markup, start, end):
         end, closed = start, closed + 1
@@ -47,7 +47,7 @@ def _end_of_words(markup: str) -> tuple[int, int]:
 
 
 def _appends(new: str, position: int, depth: int) -> list[Edit]:
-    """What `new` has after `position`, where the elements down to `depth` are open."""
+    """The edits that append what `new` has after `position`, where the elements down to `depth` are open."""
     found = []
     while depth >= 0:
         end = end_of_content(new, position)
@@ -59,7 +59,7 @@ def _appends(new: str, position: int, depth: int) -> list[Edit]:
 
 
 def end_of_content(markup: str, position: int) -> int:
-    """Where the closing tag is of the element that is open at `position`."""
+    """The position of the closing tag of the element that is open at `position`."""
     depth = 0
     for tag in _TAG.finditer(markup, position):
         if tag[1]:
@@ -72,7 +72,7 @@ def end_of_content(markup: str, position: int) -> int:
 
 
 def _starts_of_last_children(markup: str) -> list[int]:
-    """Where the element, its last child, and so on begin, as far as they end together."""
+    """Where the element, its last child, and so on begin, as long as they end together."""
     opened: list[int] = []
     ending: list[tuple[int, int]] = []
     for tag in _TAG.finditer(markup):

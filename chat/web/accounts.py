@@ -1,4 +1,4 @@
-"""Logging in, joining, passwords."""
+"""Log in and out, sign up, set and reset passwords."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chat.streaming.error_responses import error_headers
 from chat.web.forms import SignupForm
 
 
-def _refused(request: HttpRequest, error: errors.ChatError, title: str) -> HttpResponse:
+def _error_page(request: HttpRequest, error: errors.ChatError, title: str) -> HttpResponse:
     context = {"error": error, "title": title, "back": request.get_full_path()}
     response = render(request, "registration/refused.html", context, status=error.status)
     for name, value in error_headers(error).items():
@@ -34,7 +34,7 @@ class Login(views.LoginView):
         try:
             attempt = login_throttle.start_attempt(request, name)
         except errors.ChatError as error:
-            return _refused(request, error, _("Too many attempts"))
+            return _error_page(request, error, _("Too many attempts"))
         succeeded = False
         try:
             response = super().post(request, *args, **kwargs)
@@ -47,7 +47,7 @@ class Login(views.LoginView):
 
 
 class Logout(views.LogoutView):
-    """Also forgets what this browser kept: drafts and cached pages."""
+    """Also clears drafts and cached pages in this browser."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = super().post(request, *args, **kwargs)
@@ -56,24 +56,24 @@ class Logout(views.LogoutView):
 
 
 class Throttled:
-    """For the other forms about accounts: each post counts, by address."""
+    """Mixin for other account forms: each POST counts against a limit by address."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             attempt = login_throttle.start_signup_attempt(request)
         except errors.ChatError as error:
-            return _refused(request, error, _("Too many attempts"))
+            return _error_page(request, error, _("Too many attempts"))
         attempt.finish(succeeded=False)
         response: HttpResponse = super().post(request, *args, **kwargs)  # type: ignore[misc]
         return response
 
 
 class SetPassword(Throttled, views.PasswordResetConfirmView):
-    """Where an invitation or a reset mail leads."""
+    """The page of an invitation or of a reset mail."""
 
 
 class ResetPassword(Throttled, views.PasswordResetView):
-    """Only where mail is set up; says the same for known and unknown addresses."""
+    """Only where e-mail is configured. Answers the same for known and unknown addresses."""
 
     subject_template_name = "registration/password_reset_subject.txt"
 
@@ -92,7 +92,7 @@ def signup(request: HttpRequest) -> HttpResponse:
         try:
             login_throttle.start_signup_attempt(request).finish(succeeded=False)
         except errors.ChatError as error:
-            return _refused(request, error, _("Too many attempts"))
+            return _error_page(request, error, _("Too many attempts"))
         if form.is_valid():
             login(request, form.save())
             return HttpResponseRedirect(settings.LOGIN_REDIRECT_URL)

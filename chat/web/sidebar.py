@@ -6,19 +6,17 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from django.db import models
 from django.db.models import QuerySet
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from chat.infra.prepared_queries import Parameter, PreparedQuery
-from chat.models import Conversation, ConversationQuerySet, User
+from chat.models import Conversation, ConversationQuerySet, User, conversation_url
 
 PAGE_SIZE = 60
 
@@ -33,14 +31,7 @@ class ListEntry(NamedTuple):
 
     @property
     def address(self) -> str:
-        return _address_pattern().format(self.pk)
-
-
-@cache
-def _address_pattern() -> str:
-    """Reversed once: a list has sixty addresses."""
-    example = uuid.UUID(int=0)
-    return reverse("conversation", args=(example,)).replace(str(example), "{}")
+        return conversation_url(self.pk)
 
 
 class ListPosition(NamedTuple):

@@ -52,7 +52,7 @@ async def stream(request: HttpRequest, message_id: uuid.UUID) -> HttpResponseBas
 
 
 def _closed() -> HttpResponseBase:
-    """A reconnecting browser would ask for ever; this tells it that there is nothing more."""
+    """Tell a reconnecting browser that nothing follows; after an error status it would reconnect without end."""
 
     async def body() -> AsyncGenerator[bytes, None]:
         yield CLOSE

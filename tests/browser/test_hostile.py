@@ -17,7 +17,7 @@ from chat.text import clean_text
 from tests.browser.conftest import Browser
 from tests.browser.page import answer, send
 from tests.fakes import FakeProvider, error, text
-from tests.markdown_samples import HOSTILE
+from tests.markdown_texts import HOSTILE
 from tests.site import Site
 
 BEACON = "http://127.0.0.1:9/pwned"

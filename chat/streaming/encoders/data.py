@@ -47,7 +47,7 @@ class DataEncoder(Encoder):
         return _line(b"8", [self._annotation])
 
     def _failure(self, event: Failed) -> bytes:
-        # 4.x throws at code 3 and reads no further. 2.2 and 3.0 skip it, and can only be told in the text.
+        # 4.x throws at code 3 and reads no further. 2.2 and 3.0 ignore it: only the text can tell them.
         message = sentence(event.message, event.retry_after)
         return _line(b"3", message) + _line(b"0", f"\n\n[{message}]" if self._has_text else f"[{message}]")
 

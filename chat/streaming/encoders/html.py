@@ -1,10 +1,9 @@
-"""The browser's protocol: unnamed SSE messages that hold `<hx-partial>` elements.
+"""The page's protocol: unnamed SSE messages that hold `<hx-partial>` elements.
 
-The live article has, in this order, the element that holds the connection, one with the id
-`…-reasoning`, and in its body `<div id="…-done">` and `<div id="…-tail">`. What the page shows
-first stands in the last two. From then on the top-level elements in the tail are changed one by
-one, mostly by putting text at the end of the last one, so that little is sent twice. No script
-may put elements behind them or at the end of one of them.
+The live article has, in this order, the element that holds the connection, one with the id `…-reasoning`, and in its
+body `<div id="…-done">` and `<div id="…-tail">`, which hold what the page shows first. After that the top-level
+elements in the tail are changed one by one, mostly by appending text to the last one, so that little is sent twice. No
+script may add elements behind them or at the end of one of them.
 """
 
 from __future__ import annotations
@@ -79,9 +78,9 @@ class HtmlEncoder(Encoder):
         return frame
 
     def finish(self, partials: str) -> bytes:
-        """These, one of which puts the final article in place of the live one, then the closing event.
+        """These partials, one of which replaces the live article with the final one, then the closing event.
 
-        Where its body (`<div id="…-body">`) shows what the page has already, the page's own stays.
+        Where the body of the final article (`<div id="…-body">`) is what the page shows, the page keeps its own.
         """
         done, tail = self._live.take_finished(), self._live.final_tail()
         self._finished += done
@@ -106,7 +105,7 @@ class HtmlEncoder(Encoder):
             self._unseen = ""
 
     def _is_small(self) -> bool:
-        """Whether to wait: a short piece for a frame or two, a long tail until it has grown by a part of itself."""
+        """Whether to wait for more: a short piece for a frame or two, a long tail until it has grown by a fraction."""
         waiting = self._live.length - self._sent + len(self._reasoning)
         tail = self._live.tail_length
         if tail > _LONG_TAIL:
@@ -129,7 +128,7 @@ class HtmlEncoder(Encoder):
             yield from self._show(done, self._live.tail())
 
     def _without_body(self, partials: str, content: str) -> str:
-        """The same with an empty body that htmx does not morph; nothing if the article's body is not `content`."""
+        """The partials with an empty body that htmx does not morph; empty if the article's body is not `content`."""
         opens = partials.find(f'<div id="{self._id}-body"')
         if opens < 0 or self._unseen or not content:
             return ""
@@ -151,7 +150,7 @@ class HtmlEncoder(Encoder):
 
 
 def _changes(old: tuple[str, ...], new: tuple[str, ...]) -> Iterator[str]:
-    """Each old element becomes the new one in its place; then some are taken away or added."""
+    """Change each old element into the new one in its place, then remove or append elements."""
     for index, (before, after) in enumerate(zip(old, new, strict=False)):
         if before != after:
             back = len(old) - index

@@ -1,10 +1,58 @@
-"""Markdown for tests: hostile texts, and strategies for any text and any division of it into pieces."""
+"""Texts that Markdown tests render: hostile ones, and pieces that hypothesis combines; and what safe markup is."""
 
 from __future__ import annotations
 
 import itertools
+import re
 
 from hypothesis import strategies as st
+
+from chat.markdown.code import CLASSES, LANGUAGES
+from tests.markdown_page import Node, read
+
+ALLOWED = {
+    **{key: {"dir"} for key in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "ul", "table")},
+    **{key: set() for key in ("br", "hr", "strong", "em", "s", "del", "li", "thead", "tbody", "tr")},
+    "ol": {"dir", "start"},
+    "th": {"align"},
+    "td": {"align"},
+    "a": {"href", "title", "target", "rel"},
+    "code": {"class"},
+    "pre": {"tabindex"},
+    "div": {"class", "dir", "tabindex"},
+    "span": {"class"},
+}
+
+VALUES = {
+    "dir": r"auto",
+    "start": r"\d{1,9}",
+    "align": r"left|right|center",
+    "href": r"(?:https?://|mailto:)[^\s\\]+",
+    "title": r"(?s).*",
+    "target": r"_blank",
+    "rel": r"noopener noreferrer nofollow ugc",
+    "tabindex": r"0",
+}
+
+CLASSES_OF = {
+    "code": {f"language-{name}" for name in LANGUAGES},
+    "div": {"code", "code-head", "table", "plain"},
+    "span": {"code-lang", "host", *CLASSES},
+}
+
+
+def assert_safe(markup: str) -> Node:
+    root = read(markup)
+    for node in root.walk()[1:]:
+        assert node.tag in ALLOWED, node.tag
+        assert set(node.attributes) <= ALLOWED[node.tag], node.html()[:200]
+        for name, value in node.attributes.items():
+            if name == "class":
+                assert value in CLASSES_OF[node.tag], value
+            else:
+                assert re.fullmatch(VALUES[name], value, re.IGNORECASE), (name, value)
+    return root
+
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -105,7 +153,9 @@ PIECES = [
     ),
     *("*", "_", "`", "``", "~~", "[", "](", ")", "&amp;", "  \n", " ", "<!--", "-->", "word", "1", ".", "|", ":", "#"),
 ]
+
 texts = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+
 hostile_definitions = st.lists(
     st.sampled_from([*PIECES, "[a]: http://a.example\n", "[a]: http://b.example\n", "[a] ", "[x][a] ", "[A]: <"]),
     max_size=30,
@@ -114,7 +164,6 @@ hostile_definitions = st.lists(
 
 @st.composite
 def cut(draw: st.DrawFn, source: st.SearchStrategy[str] = texts) -> list[str]:
-    """The pieces of a text, as a provider might send them."""
     text = draw(source)
     at = sorted(draw(st.sets(st.integers(0, len(text)), max_size=12)) | {0, len(text)})
     return [text[a:b] for a, b in itertools.pairwise(at)]
