@@ -1,4 +1,4 @@
-"""Logging in, joining, and trying to get in."""
+"""Login, sign-up, invitations, and the limits on attempts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def try_password(client: Client, name: str, password: str, **extra: str) -> Any:
 
 
 @pytest.mark.parametrize("name", ["alice", "nobody"])
-def test_the_eleventh_failure_is_refused_alike_for_known_and_unknown_names(name: str) -> None:
+def test_the_eleventh_failure_is_refused_for_known_and_unknown_names(name: str) -> None:
     client = Client()
     for _ in range(10):
         assert try_password(client, name, "wrong").status_code == 200
@@ -39,6 +39,13 @@ def test_the_eleventh_failure_is_refused_alike_for_known_and_unknown_names(name:
     assert refused.status_code == 429
     assert 1 <= int(refused.headers["Retry-After"]) <= 945  # a strict window counts in slots of a twentieth
     assert b"Too many attempts" in refused.content
+
+
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_a_refusal_does_not_repeat_the_name(name: str) -> None:
+    client = Client()
+    for _ in range(11):
+        refused = try_password(client, name, "wrong")
     assert name.encode() not in refused.content
 
 
@@ -51,29 +58,35 @@ def test_no_password_is_hashed_for_a_refused_attempt(monkeypatch: pytest.MonkeyP
     assert try_password(client, "alice", "wrong").status_code == 429
 
 
-def test_success_clears_the_name() -> None:
+def test_a_successful_login_resets_the_failures_of_the_name() -> None:
     for _ in range(3):
-        for _ in range(9):
-            try_password(Client(), "alice", "wrong", REMOTE_ADDR=f"10.0.0.{_}")
+        for number in range(9):
+            try_password(Client(), "alice", "wrong", REMOTE_ADDR=f"10.0.0.{number}")
         assert try_password(Client(), "alice", "alice-password", REMOTE_ADDR="10.1.0.1").status_code == 302
 
 
-def test_strangers_cannot_lock_out_a_browser_that_has_logged_in_before() -> None:
-    mine = Client()
-    assert try_password(mine, "alice", "alice-password").status_code == 302
-    mine.post("/accounts/logout/")
+def test_others_cannot_lock_out_a_browser_that_has_logged_in_before() -> None:
+    known = Client()
+    assert try_password(known, "alice", "alice-password").status_code == 302
+    known.post("/accounts/logout/")
     for n in range(12):
         try_password(Client(), "alice", "wrong", REMOTE_ADDR=f"10.0.0.{n}")
     assert try_password(Client(), "alice", "alice-password", REMOTE_ADDR="10.2.0.1").status_code == 429
-    assert try_password(mine, "alice", "alice-password").status_code == 302
+    assert try_password(known, "alice", "alice-password").status_code == 302
 
 
-def test_an_address_is_refused_whatever_names_it_tries_and_whatever_it_claims() -> None:
+def test_an_address_is_refused_whatever_names_it_tries() -> None:
+    for n in range(30):
+        try_password(Client(), f"name{n}", "wrong")
+    assert try_password(Client(), "alice", "alice-password").status_code == 429
+    assert try_password(Client(), "alice", "alice-password", REMOTE_ADDR="10.3.0.1").status_code == 302
+
+
+def test_a_forwarding_header_does_not_change_the_address() -> None:
     for n in range(30):
         try_password(Client(), f"name{n}", "wrong", HTTP_X_FORWARDED_FOR=f"10.9.9.{n}")
     refused = try_password(Client(), "alice", "alice-password", HTTP_X_FORWARDED_FOR="10.7.7.7")
     assert refused.status_code == 429
-    assert try_password(Client(), "alice", "alice-password", REMOTE_ADDR="10.3.0.1").status_code == 302
 
 
 def test_parallel_attempts_admit_no_more_than_the_limit() -> None:
@@ -87,7 +100,7 @@ def test_parallel_attempts_admit_no_more_than_the_limit() -> None:
     assert codes.count(429) == 14
 
 
-def test_the_admin_login_is_the_same_door() -> None:
+def test_the_admin_uses_the_login_of_the_site() -> None:
     response = Client().get("/admin/")
     assert response.status_code == 302
     response = Client().get(response.headers["Location"])
@@ -95,7 +108,7 @@ def test_the_admin_login_is_the_same_door() -> None:
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "javascript:alert(1)", "//evil.example"])
-def test_a_foreign_next_leads_home(target: str) -> None:
+def test_a_next_url_of_another_site_is_ignored(target: str) -> None:
     response = Client().post(f"/accounts/login/?next={target}", {"username": "alice", "password": "alice-password"})
     assert response.headers["Location"] == "/"
 
@@ -112,30 +125,43 @@ def test_an_invitation_sets_a_password_once(capsys: pytest.CaptureFixture[str]) 
     assert b"new_password1" not in Client().get(path, follow=True).content
 
 
-def test_signing_up_is_closed_unless_it_is_opened(settings: Any) -> None:
-    fields = {"username": "eve", "password1": "correct horse battery", "password2": "correct horse battery"}
-    assert Client().post(reverse("signup"), fields).status_code == 404
+SIGNUP_FORM = {"username": "eve", "password1": "correct horse battery", "password2": "correct horse battery"}
+
+
+def test_sign_up_is_closed_by_default() -> None:
+    assert Client().post(reverse("signup"), SIGNUP_FORM).status_code == 404
+    assert not User.objects.filter(username="eve").exists()
+
+
+def test_anybody_can_sign_up_if_the_site_allows_it(settings: Any) -> None:
     settings.SIGNUP = True
-    assert Client().post(reverse("signup"), fields).status_code == 302
+    assert Client().post(reverse("signup"), SIGNUP_FORM).status_code == 302
     assert User.objects.filter(username="eve").exists()
 
 
-def test_the_sixth_person_from_one_address_within_an_hour_has_to_wait(settings: Any) -> None:
+def test_an_address_may_send_five_sign_ups_an_hour(settings: Any) -> None:
     settings.SIGNUP = True
-    fields = {"username": "alice", "password1": "correct horse battery", "password2": "correct horse battery"}
-    assert [Client().post(reverse("signup"), fields).status_code for _ in range(5)] == [200] * 5
-    refused = Client().post(reverse("signup"), {**fields, "username": "eve"}, HTTP_X_FORWARDED_FOR="10.9.9.9")
+    taken = {**SIGNUP_FORM, "username": "alice"}
+    assert [Client().post(reverse("signup"), taken).status_code for _ in range(5)] == [200] * 5
+    refused = Client().post(reverse("signup"), SIGNUP_FORM, HTTP_X_FORWARDED_FOR="10.9.9.9")
     assert refused.status_code == 429
     assert int(refused.headers["Retry-After"]) > 3000
     assert not User.objects.filter(username="eve").exists()
-    assert Client().post(reverse("signup"), {**fields, "username": "eve"}, REMOTE_ADDR="10.0.0.9").status_code == 302
+    assert Client().post(reverse("signup"), SIGNUP_FORM, REMOTE_ADDR="10.0.0.9").status_code == 302
 
 
-def test_a_new_password_and_ending_all_sessions_log_other_browsers_out(alice: User) -> None:
-    first, second = Client(), Client()
-    for client in (first, second):
+@pytest.fixture
+def browsers() -> tuple[Client, Client]:
+    """Two browsers in which alice is logged in."""
+    clients = Client(), Client()
+    for client in clients:
         try_password(client, "alice", "alice-password")
         assert client.get("/").status_code == 200
+    return clients
+
+
+def test_a_new_password_logs_other_browsers_out(browsers: tuple[Client, Client]) -> None:
+    first, second = browsers
     fields = {
         "old_password": "alice-password",
         "new_password1": "correct horse battery",
@@ -144,12 +170,15 @@ def test_a_new_password_and_ending_all_sessions_log_other_browsers_out(alice: Us
     assert first.post("/accounts/password/", fields).status_code == 302
     assert first.get("/").status_code == 200
     assert second.get("/").status_code == 302
+
+
+def test_ending_all_sessions_logs_every_browser_out(alice: User, browsers: tuple[Client, Client]) -> None:
     alice.refresh_from_db()
     alice.end_sessions()
-    assert first.get("/").status_code == 302
+    assert [browser.get("/").status_code for browser in browsers] == [302, 302]
 
 
-def test_a_session_ends_a_month_after_the_login_even_if_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_ends_thirty_days_after_the_login_even_if_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client()
     try_password(client, "alice", "alice-password")
     assert client.get("/").status_code == 200

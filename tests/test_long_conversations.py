@@ -1,4 +1,4 @@
-"""A conversation of a thousand messages opens as quickly as one of ten, and nothing of it is out of reach."""
+"""Long conversations and long lists are shown in pages, and every part of them can be reached."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ def client(client: Client, alice: User) -> Client:
     return client
 
 
-def long_one(user: User, length: int) -> Conversation:
+def add_conversation(user: User, length: int) -> Conversation:
+    """A conversation with so many messages: "message-0-", "message-1-" and so on."""
     conversation = Conversation.objects.create(user=user, title="long")
     rows: list[Message] = []
-    begun = timezone.now() - dt.timedelta(days=1)
+    started = timezone.now() - dt.timedelta(days=1)
     for number in range(length):
         rows.append(
             Message(
@@ -40,7 +41,7 @@ def long_one(user: User, length: int) -> Conversation:
                 parent=rows[-1] if rows else None,
                 role=("user", "assistant")[number % 2],
                 content=f"message-{number}-",
-                created_at=begun + dt.timedelta(seconds=number),
+                created_at=started + dt.timedelta(seconds=number),
             )
         )
     Message.objects.bulk_create(rows)
@@ -50,28 +51,30 @@ def long_one(user: User, length: int) -> Conversation:
 
 
 def numbers(page: str) -> list[int]:
+    """The numbers of the messages on a page."""
     bodies = re.findall(r'-done"><p dir="auto">message-(\d+)-', page)
     return [int(number) for number in bodies]
 
 
-def queries(client: Client, path: str) -> int:
-    with CaptureQueriesContext(
-        connection,
-    ) as asked:
+def count_queries(client: Client, path: str) -> int:
+    with CaptureQueriesContext(connection) as queries:
         assert client.get(path).status_code == 200
-    return len(asked)
+    return len(queries)
 
 
-def test_it_opens_with_the_newest_in_as_many_queries_as_a_short_one(client: Client, alice: User) -> None:
-    short, long = long_one(alice, 10), long_one(alice, 1000)
-    page = client.get(f"/c/{long.pk}/").text
+def test_a_long_conversation_opens_with_its_newest_messages(client: Client, alice: User) -> None:
+    page = client.get(add_conversation(alice, 1000).get_absolute_url()).text
     assert numbers(page) == list(range(1000 - MESSAGES_PER_PAGE, 1000))
     assert len(page) < 400_000
-    assert queries(client, f"/c/{short.pk}/") == queries(client, f"/c/{long.pk}/")
+
+
+def test_a_long_conversation_takes_as_many_queries_as_a_short_one(client: Client, alice: User) -> None:
+    short, long = add_conversation(alice, 10), add_conversation(alice, 1000)
+    assert count_queries(client, f"/c/{short.pk}/") == count_queries(client, f"/c/{long.pk}/")
 
 
 def test_every_message_is_reached_once_by_scrolling_up(client: Client, alice: User) -> None:
-    conversation = long_one(alice, 205)
+    conversation = add_conversation(alice, 205)
     page = client.get(f"/c/{conversation.pk}/").text
     seen = numbers(page)
     while older := re.search(r'class="load-more older"[^>]*hx-get="([^"]+)"', page):
@@ -81,13 +84,20 @@ def test_every_message_is_reached_once_by_scrolling_up(client: Client, alice: Us
     assert seen == list(range(205))
 
 
-def test_a_message_far_up_is_shown_with_what_is_around_it(client: Client, alice: User) -> None:
-    conversation = long_one(alice, 300)
-    target = Message.objects.get(content="message-100-")
-    page = client.get(f"/c/{conversation.pk}/?at={target.pk}").text
-    seen = numbers(page)
+def page_around(client: Client, conversation: Conversation, content: str) -> str:
+    target = Message.objects.get(content=content)
+    return client.get(f"{conversation.get_absolute_url()}?at={target.pk}").text
+
+
+def test_a_link_to_an_old_message_shows_the_messages_around_it(client: Client, alice: User) -> None:
+    seen = numbers(page_around(client, add_conversation(alice, 300), "message-100-"))
     assert 100 in seen
     assert len(seen) == MESSAGES_PER_PAGE
+
+
+def test_every_later_message_is_reached_once_by_scrolling_down(client: Client, alice: User) -> None:
+    page = page_around(client, add_conversation(alice, 300), "message-100-")
+    seen = numbers(page)
     while newer := re.search(r'class="load-more newer"[^>]*hx-get="([^"]+)"', page):
         page = client.get(newer[1], headers={"HX-Request": "true"}).text
         assert "older" not in page
@@ -95,30 +105,33 @@ def test_a_message_far_up_is_shown_with_what_is_around_it(client: Client, alice:
     assert seen == list(range(seen[0], 300))
 
 
-def test_without_a_script_the_link_leads_to_a_page_of_its_own(client: Client, alice: User) -> None:
-    conversation = long_one(alice, 100)
-    page = client.get(f"/c/{conversation.pk}/").text
+def test_older_messages_have_a_page_for_browsers_without_scripts(client: Client, alice: User) -> None:
+    page = client.get(add_conversation(alice, 100).get_absolute_url()).text
     older = re.search(r'class="load-more older" href="([^"]+)"', page)
     assert older
     assert min(numbers(client.get(older[1]).text)) < min(numbers(page))
-    before = re.search(r'hx-get="(/c/[^"]+)"', page)
-    assert before
-    assert client.get(before[1]).status_code == 302
+
+
+def test_a_fragment_that_is_opened_as_a_page_redirects_to_the_page(client: Client, alice: User) -> None:
+    page = client.get(add_conversation(alice, 100).get_absolute_url()).text
+    fragment = re.search(r'hx-get="(/c/[^"]+)"', page)
+    assert fragment
+    assert client.get(fragment[1]).status_code == 302
 
 
 @pytest.mark.parametrize("query", ["at=x", f"at={uuid.UUID(int=1)}", "at=", "at=\x00"])
-def test_a_message_that_is_not_there_opens_the_newest(client: Client, alice: User, query: str) -> None:
-    conversation = long_one(alice, 10)
+def test_an_unknown_message_in_the_address_shows_the_newest_ones(client: Client, alice: User, query: str) -> None:
+    conversation = add_conversation(alice, 10)
     assert numbers(client.get(f"/c/{conversation.pk}/?{query}").text) == list(range(10))
 
 
 @pytest.mark.parametrize("query", [f"before={uuid.UUID(int=1)}", f"after={uuid.UUID(int=1)}"])
-def test_a_part_beside_a_message_that_is_not_there_is_empty(client: Client, alice: User, query: str) -> None:
-    conversation = long_one(alice, 10)
+def test_a_part_next_to_an_unknown_message_is_empty(client: Client, alice: User, query: str) -> None:
+    conversation = add_conversation(alice, 10)
     assert numbers(client.get(f"/c/{conversation.pk}/part/?{query}", headers={"HX-Request": "true"}).text) == []
 
 
-def test_the_list_of_conversations_is_reached_to_its_end(client: Client, alice: User) -> None:
+def test_every_conversation_is_reached_by_scrolling_the_list(client: Client, alice: User) -> None:
     now = timezone.now()
     for number in range(150):
         moment = now - dt.timedelta(days=number // 3)
@@ -136,7 +149,9 @@ def test_the_list_of_conversations_is_reached_to_its_end(client: Client, alice: 
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland", "America/St_Johns"])
-def test_the_list_is_parted_by_the_days_of_the_site(client: Client, alice: User, settings: Any, zone: str) -> None:
+def test_the_list_is_grouped_by_days_of_the_site_s_time_zone(
+    client: Client, alice: User, settings: Any, zone: str
+) -> None:
     settings.TIME_ZONE = zone
 
     def start_of(days_ago: int) -> dt.datetime:
@@ -156,11 +171,11 @@ def test_the_list_is_parted_by_the_days_of_the_site(client: Client, alice: User,
 
 
 @pytest.mark.parametrize("query", ["before=x&id=y", "before=9999-99-99&id=", "before=0001-01-01", "before=%00&id=%00"])
-def test_a_place_in_the_list_that_is_nonsense_is_its_beginning(client: Client, alice: User, query: str) -> None:
+def test_an_invalid_place_in_the_list_is_its_start(client: Client, alice: User, query: str) -> None:
     Conversation.objects.create(user=alice, title="the newest one")
     assert "the newest one" in client.get(f"/conversations/?{query}").text
 
 
-def test_a_place_at_the_edge_of_time_breaks_nothing(client: Client) -> None:
+def test_the_first_and_last_possible_times_are_valid_places(client: Client) -> None:
     for moment in ("0001-01-01T00:00:00%2B23:59", "9999-12-31T23:59:59-23:59"):
         assert client.get(f"/conversations/?before={moment}&id={uuid.uuid4()}").status_code == 200

@@ -1,3 +1,5 @@
+"""The colours of code are defined for every class, in both schemes, and can be read."""
+
 from __future__ import annotations
 
 import re

@@ -1,4 +1,4 @@
-"""People find what was said: their own, whatever they type."""
+"""Full-text search finds a user's own titles and messages, whatever the query."""
 
 from __future__ import annotations
 
@@ -31,50 +31,71 @@ def client(client: Client, alice: User) -> Client:
     return client
 
 
-def say(user: User, *texts: str, title: str = "", **fields: Any) -> list[Message]:
+def add_messages(user: User, *texts: str, title: str = "", **fields: Any) -> list[Message]:
+    """A conversation with these messages, questions and answers in turn."""
     conversation = Conversation.objects.create(user=user, title=title, **fields)
-    parent, said = None, []
+    parent, messages = None, []
     for at, text in enumerate(texts):
         parent = Message.objects.create(
             conversation=conversation, parent=parent, role=("user", "assistant")[at % 2], content=text
         )
-        said.append(parent)
+        messages.append(parent)
     conversation.head = parent
     conversation.save()
-    return said
+    return messages
 
 
 def found(user: User, query: str) -> list[str]:
     return [entry.message.content if entry.message else entry.conversation.title for entry in queries.find(user, query)]
 
 
-def test_it_finds_titles_and_texts_the_newest_first(alice: User) -> None:
-    say(alice, "When is the harvest?", "Olives ripen late.", title="Olive trees")
-    say(alice, "Nothing to do with it", title="My olives")
-    assert found(alice, "olives") == ["My olives", "Olives ripen late."]
-    assert found(alice, "OLIVE") == ["My olives", "Olives ripen late.", "Olive trees"]
-    assert found(alice, "ripen olives") == ["Olives ripen late."]
-    assert found(alice, "ripen pears") == []
+def add_olives(user: User) -> None:
+    add_messages(user, "When is the harvest?", "Olives ripen late.", title="Olive trees")
+    add_messages(user, "Nothing to do with it", title="My olives")
 
 
-def test_it_finds_only_what_is_the_persons_own_and_still_there(alice: User) -> None:
+@pytest.mark.parametrize(
+    ("query", "matches"),
+    [
+        ("olives", ["My olives", "Olives ripen late."]),
+        ("OLIVE", ["My olives", "Olives ripen late.", "Olive trees"]),
+        ("ripen olives", ["Olives ripen late."]),
+        ("ripen pears", []),
+    ],
+    ids=["titles and texts, the newest first", "a prefix in any case", "all words", "not all words"],
+)
+def test_it_finds_titles_and_messages_with_all_words(alice: User, query: str, matches: list[str]) -> None:
+    add_olives(alice)
+    assert found(alice, query) == matches
+
+
+def test_users_find_only_their_own_messages(alice: User) -> None:
     bob = User.objects.create_user("bob")
-    (mine,) = say(alice, "a secret about olives")
-    say(bob, "another secret about olives")
+    add_messages(alice, "a secret about olives")
+    add_messages(bob, "another secret about olives")
     assert found(alice, "secret") == ["a secret about olives"]
-    Conversation.objects.filter(pk=mine.conversation_id).update(deleted_at=timezone.now())
-    assert found(alice, "secret") == []
     assert found(bob, "secret") == ["another secret about olives"]
+
+
+def test_the_word_that_the_index_stores_for_a_user_is_not_found(alice: User) -> None:
+    bob = User.objects.create_user("bob")
+    add_messages(bob, "another secret about olives")
     assert found(alice, f"u{bob.pk}") == []
 
 
-def test_a_conversation_the_site_does_not_list_is_not_found(alice: User) -> None:
-    say(alice, "a one-shot secret", title="secret", transient=True)
+def test_a_deleted_conversation_is_not_found(alice: User) -> None:
+    (message,) = add_messages(alice, "a secret about olives")
+    Conversation.objects.filter(pk=message.conversation_id).update(deleted_at=timezone.now())
+    assert found(alice, "secret") == []
+
+
+def test_an_unlisted_conversation_is_not_found(alice: User) -> None:
+    add_messages(alice, "a one-shot secret", title="secret", transient=True)
     assert found(alice, "secret") == []
 
 
 def test_an_answer_is_found_when_it_ends_and_not_before(alice: User) -> None:
-    (question,) = say(alice, "Tell me")
+    (question,) = add_messages(alice, "Tell me")
     answer = Message.objects.create(
         conversation=question.conversation, parent=question, role="assistant", status=Status.PENDING
     )
@@ -93,19 +114,24 @@ def test_an_answer_is_found_when_it_ends_and_not_before(alice: User) -> None:
 
 
 def test_a_new_title_is_found_instead_of_the_old_one(alice: User) -> None:
-    (message,) = say(alice, "text", title="Before")
+    (message,) = add_messages(alice, "text", title="Before")
     Conversation.objects.filter(pk=message.conversation_id).update(title="Afterwards")
     assert found(alice, "before") == []
     assert found(alice, "afterwards") == ["Afterwards"]
 
 
-def test_what_is_removed_leaves_the_index(alice: User) -> None:
-    (message,) = say(alice, "a secret", title="a secret")
+def test_a_deleted_message_leaves_the_index(alice: User) -> None:
+    (message,) = add_messages(alice, "a secret", title="the title")
     message.delete()
     assert SearchEntry.objects.count() == 1
+    assert found(alice, "secret") == []
+
+
+def test_the_entries_of_a_removed_conversation_are_not_found_under_new_ones(alice: User) -> None:
+    add_messages(alice, "a secret", title="a secret")
     Conversation.objects.all().delete()
     assert SearchEntry.objects.count() == 0
-    say(alice, "something else")
+    add_messages(alice, "something else")  # takes the ids of the removed entries
     assert found(alice, "secret") == []
 
 
@@ -121,8 +147,8 @@ def test_what_is_removed_leaves_the_index(alice: User) -> None:
         ("привет мир", "Привет"),
     ],
 )
-def test_words_are_found_whatever_stands_between_them(alice: User, text: str, query: str) -> None:
-    say(alice, text)
+def test_words_are_found_with_any_characters_between_them(alice: User, text: str, query: str) -> None:
+    add_messages(alice, text)
     assert found(alice, query) == [text]
 
 
@@ -154,8 +180,8 @@ def test_words_are_found_whatever_stands_between_them(alice: User, text: str, qu
         "-a +b ^c",
     ],
 )
-def test_no_input_breaks_it(client: Client, alice: User, query: str) -> None:
-    say(alice, "nothing of that kind")
+def test_any_query_is_answered(client: Client, alice: User, query: str) -> None:
+    add_messages(alice, "nothing of that kind")
     assert queries.find(alice, query) == []
     response = client.get("/search/", {"q": query.encode("utf-8", "replace").decode()})
     assert response.status_code == 200
@@ -163,14 +189,14 @@ def test_no_input_breaks_it(client: Client, alice: User, query: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["-1", "abc", "0", "99999999999999999999", "1.5", "", "\x00"])
-def test_a_page_that_is_not_there_is_an_empty_or_the_first_one(client: Client, alice: User, page: str) -> None:
-    say(alice, "olives")
+def test_an_invalid_page_number_is_answered(client: Client, alice: User, page: str) -> None:
+    add_messages(alice, "olives")
     assert client.get("/search/", {"q": "olives", "page": page}).status_code == 200
 
 
 def test_every_match_is_on_one_page(client: Client, alice: User) -> None:
     for number in range(45):
-        say(alice, f"olive number-{number}-")
+        add_messages(alice, f"olive number-{number}-")
     seen = ""
     for page in (1, 2, 3):
         seen += client.get("/search/", {"q": "olive", "page": page}).text
@@ -179,7 +205,7 @@ def test_every_match_is_on_one_page(client: Client, alice: User) -> None:
 
 
 def test_matches_are_marked_and_everything_else_is_escaped(client: Client, alice: User) -> None:
-    say(alice, "<b>Olives</b> & <script>alert(1)</script>", title="<i>Olives</i>")
+    add_messages(alice, "<b>Olives</b> & <script>alert(1)</script>", title="<i>Olives</i>")
     page = client.get("/search/", {"q": 'olives "<>'}).text
     assert "<mark>Olives</mark>" in page
     assert "<script>alert" not in page
@@ -188,29 +214,44 @@ def test_matches_are_marked_and_everything_else_is_escaped(client: Client, alice
 
 
 def test_a_match_far_down_is_shown_with_the_words_around_it(client: Client, alice: User) -> None:
-    say(alice, "lorem " * 2_000 + "the néedle of it " + "ipsum " * 2_000)
+    add_messages(alice, "lorem " * 2_000 + "the néedle of it " + "ipsum " * 2_000)
     page = client.get("/search/", {"q": "néedle"}).text
     assert "<mark>néedle</mark>" in page
     assert page.count("lorem") < 40
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_match_leads_to_its_message_also_on_another_branch(client: Client, alice: User) -> None:
-    question, answer = say(alice, "the question", "the first answer")
-    conversation = question.conversation
+@pytest.fixture
+def versions(alice: User) -> tuple[Conversation, Message, Message]:
+    """A conversation with two versions of an answer, of which the second is active."""
+    question, first = add_messages(alice, "the question", "the first answer")
     second = Message.objects.create(
-        conversation=conversation, parent=question, role="assistant", content="the second answer"
+        conversation=question.conversation, parent=question, role="assistant", content="the second answer"
     )
-    Conversation.objects.filter(pk=conversation.pk).update(head=second)
+    Conversation.objects.filter(pk=question.conversation_id).update(head=second)
+    return question.conversation, first, second
+
+
+def test_a_match_on_the_active_branch_links_to_its_message(
+    client: Client, versions: tuple[Conversation, Message, Message]
+) -> None:
+    conversation, _first, second = versions
     page = client.get("/search/", {"q": "answer"}).text
     assert f'href="/c/{conversation.pk}/?at={second.pk}#m-{second.pk}"' in page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_match_on_another_branch_makes_that_branch_active(
+    client: Client, versions: tuple[Conversation, Message, Message]
+) -> None:
+    conversation, answer, _second = versions
+    page = client.get("/search/", {"q": "answer"}).text
     assert f'action="/m/{answer.pk}/show/"' in page
     response = client.post(f"/m/{answer.pk}/show/")
     assert response.headers["Location"] == f"/c/{conversation.pk}/?at={answer.pk}#m-{answer.pk}"
     assert "the first answer" in client.get(response.headers["Location"]).text
 
 
-def test_all_this_holds_on_postgresql() -> None:
+def test_search_works_the_same_on_postgresql() -> None:
     if os.environ.get("TEST_DATABASE_URL"):
         pytest.skip("this is that run")
     if not postgres_answers():

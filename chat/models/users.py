@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.utils.crypto import salted_hmac
@@ -30,12 +31,17 @@ class User(AbstractUser):
         return self._epoch_hash(super().get_session_auth_hash())
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
-        for value in super().get_session_auth_fallback_hash():
-            yield self._epoch_hash(value)
+        hashes = super().get_session_auth_fallback_hash()
+        for secret, password_hash in zip(settings.SECRET_KEY_FALLBACKS, hashes, strict=True):
+            yield self._epoch_hash(password_hash, secret)
 
-    def _epoch_hash(self, password_hash: str) -> str:
-        """Sessions store this hash: when `session_epoch` changes, every session of the user ends."""
-        return salted_hmac("chat.session", f"{password_hash}:{self.session_epoch}", algorithm="sha256").hexdigest()
+    def _epoch_hash(self, password_hash: str, secret: str | None = None) -> str:
+        """Sessions store this hash: when `session_epoch` changes, every session of the user ends.
+
+        `secret` is `SECRET_KEY` by default.
+        """
+        value = f"{password_hash}:{self.session_epoch}"
+        return salted_hmac("chat.session", value, secret, algorithm="sha256").hexdigest()
 
     @classmethod
     def includes_last_superuser(cls, users: Iterable[User]) -> bool:
