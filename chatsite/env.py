@@ -159,7 +159,7 @@ class Environment:
             options = {"connect_timeout": 5, **parsed.get("OPTIONS", {})}
             if not parsed["HOST"]:
                 parsed["HOST"] = options.pop("host", "")
-            return {**parsed, "OPTIONS": options}
+            return {**parsed, "PORT": str(parsed["PORT"]), "OPTIONS": options}
 
         given = self._read(name, None, parse, "a sqlite:/// or postgres:// address")
         return given or sqlite(folder / "chatsite.sqlite3")
