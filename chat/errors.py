@@ -229,11 +229,11 @@ class EmptyAnswer(ProviderError):
 
 
 def error_classes() -> dict[str, type[ChatError]]:
-    """Every error of this site by its code."""
+    """Every error of this site by its code. A subclass that shares the code of its parent is left out."""
     found: dict[str, type[ChatError]] = {}
     waiting: list[type[ChatError]] = [ChatError]
     while waiting:
         kind = waiting.pop()
-        found[kind.code] = kind
+        found.setdefault(kind.code, kind)
         waiting += kind.__subclasses__()
     return found

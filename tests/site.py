@@ -28,6 +28,11 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
+MEASURED = (*INHERITED, "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+"""What a site of this tree gets: its coverage is measured too. Another version's code is not ours to measure."""
+
+
 class Site:
     """One installation in a folder of its own; `start` serves it, also several times over.
 
@@ -38,7 +43,7 @@ class Site:
         self.folder = folder
         self.root = root
         self.env = {
-            **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")},
+            **{name: os.environ[name] for name in (MEASURED if root == ROOT else INHERITED) if name in os.environ},
             "DJANGO_SETTINGS_MODULE": "tests.site_settings",
             "SECRET_KEY": SECRET,
             "HTTPS_ONLY": "0",

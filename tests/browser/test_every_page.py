@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from django.template.loader import render_to_string
-from django.urls import URLPattern, get_resolver
+from django.urls import URLPattern
 
+import chat.urls
+import chatsite.urls
 from tests.browser.conftest import PEOPLE, SHOWCASE, Browser
 from tests.site import Site
 
@@ -62,7 +64,8 @@ ERRORS = ("400.html", "403.html", "403_csrf.html", "404.html", "500.html", "503.
 
 
 def test_no_page_is_forgotten() -> None:
-    own = {pattern.name for pattern in get_resolver().url_patterns if isinstance(pattern, URLPattern)}
+    patterns = [*chat.urls.urlpatterns, *chatsite.urls.urlpatterns]
+    own = {pattern.name for pattern in patterns if isinstance(pattern, URLPattern)}
     assert own == {*PAGES, *STRANGERS, *NO_PAGES}
 
 

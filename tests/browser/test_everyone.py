@@ -130,7 +130,7 @@ def test_it_works_without_a_script(browser: Browser, size: str) -> None:
     send(page, "/think without a script")
     expect(question(page)).to_contain_text("without a script")
     expect(page.get_by_role("link", name="Show the whole conversation")).to_be_visible()
-    expect(answer(page).locator(".markdown")).to_contain_text("/help lists the rest")
+    expect(answer(page).locator(".markdown")).to_contain_text("/help lists all commands")
     expect(answer(page).locator("table")).to_have_count(1)
     expect(button(page, "Send")).to_be_visible()
     page.get_by_role("link", name="Show the whole conversation").click()

@@ -157,7 +157,7 @@ def test_an_answer_goes_on_after_a_reload(browser: Browser) -> None:
     expect(answer(page).locator("table")).to_be_visible()
     page.reload()
     expect(answer(page)).to_have_attribute("data-status", "complete")
-    expect(answer(page).locator(".markdown")).to_contain_text("/help lists the rest")
+    expect(answer(page).locator(".markdown")).to_contain_text("/help lists all commands")
     expect(answer(page).locator("table")).to_have_count(1)
 
 
