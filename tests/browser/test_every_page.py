@@ -14,6 +14,7 @@ from django.urls import URLPattern
 
 import chat.urls
 import chatsite.urls
+from chat import errors
 from tests.browser.conftest import PEOPLE, SHOWCASE, Browser
 from tests.site import Site
 
@@ -101,7 +102,7 @@ def test_axe_finds_nothing_on_any_page(
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0, path
     for template in ERRORS:
-        show(page, render_to_string(template, {"title": template}))
+        show(page, render_to_string(template, {"title": template, "error": errors.DatabaseUnavailable()}))
         assert violations(page) == [], template
 
 
