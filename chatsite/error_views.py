@@ -12,7 +12,7 @@ from django.views.defaults import server_error as default_server_error
 
 from chat import errors
 from chat.api.views import error_response
-from chat.infra.database_threads import DatabaseThreadTimeout
+from chat.infra.request_thread_pool import DatabaseThreadTimeout
 from chat.web.decorators import is_htmx
 from chatsite.server.error_logging import mark_as_logged
 

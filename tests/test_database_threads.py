@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from chat.infra.database_threads import MAX_THREADS
+from chat.infra.request_thread_pool import MAX_THREADS
 from tests.fakes import FakeProvider, Gate, gated
 from tests.services import POSTGRES, name_of
 from tests.site import Site, ids_in

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from chat.infra.database_threads import MAX_THREADS
+from chat.infra.request_thread_pool import MAX_THREADS
 from tests.site import Person, Site
 from tests.waiting import wait_until
 

@@ -14,13 +14,8 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from chat.infra.database_threads import (
-    MAX_THREADS,
-    DatabaseThreads,
-    DatabaseThreadTimeout,
-    RequestThread,
-    run_in_db_thread,
-)
+from chat.infra.database_threads import run_in_db_thread
+from chat.infra.request_thread_pool import MAX_THREADS, DatabaseThreadTimeout, RequestThread, RequestThreadPool
 from chat.models import Conversation, User
 from chatsite.error_views import server_error
 from chatsite.server.handler import RequestHandler
@@ -184,7 +179,7 @@ class Blocked:
     """A pool of one thread, which a call holds until `release`."""
 
     def __init__(self, max_wait: float) -> None:
-        self.pool = DatabaseThreads(threads=1, max_wait=max_wait)
+        self.pool = RequestThreadPool(threads=1, max_wait=max_wait)
         self.gate = threading.Event()
 
     async def call(self, function: Callable[[], Any]) -> Any:
@@ -299,7 +294,7 @@ def test_calls_that_a_request_makes_at_the_same_time_run_one_after_the_other() -
         return used
 
     async def test() -> None:
-        request = RequestThread(DatabaseThreads())
+        request = RequestThread(RequestThreadPool())
         async with ThreadSensitiveContext(executor=request):
             used = await asyncio.gather(*(run_in_db_thread(call, number) for number in range(8)))
         request.close()

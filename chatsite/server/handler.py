@@ -38,7 +38,7 @@ class RequestHandler(ASGIHandler):
     def __init__(self) -> None:
         super().__init__()
         # These receivers would run in a thread that no request uses, at the price of two thread hops for each
-        # request. `chat.infra.database_threads` does their work; the caches have nothing to close.
+        # request. `chat.infra.request_thread_pool` does their work; the caches have nothing to close.
         signals.request_started.disconnect(reset_queries)
         signals.request_started.disconnect(close_old_connections)
         signals.request_finished.disconnect(close_old_connections)
