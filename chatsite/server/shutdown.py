@@ -100,7 +100,7 @@ class GracefulShutdown:
                 asyncio.run_coroutine_threadsafe(self.shut_down(), self._loop).result(RELOAD_TIMEOUT)
 
     def _on_signal(self, previous: Any, number: int, frame: FrameType | None) -> None:
-        if self.closing or self._loop is None:
+        if self.closing or self._loop is None or self._loop.is_closed():
             _call_handler(previous, number, frame)
             return
         self.closing = True
